@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
+from app.db.pooler_check import refuse_transaction_pooling
 from app.metrics import MULTIPROCESS_FOLDER
 from app.settings import get_settings
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the port")
     parser.add_argument("--graceful-shutdown-seconds", type=int, default=GRACEFUL_SHUTDOWN_SECONDS, help="time to end open requests")
     options = parser.parse_args(arguments)
+    refuse_transaction_pooling(settings)
     proxies = [str(network) for network in settings.trusted_proxies]
     config = Config(
         "app.server.application:create_served_app",

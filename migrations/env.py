@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from app.db.models import Base
+from app.db.pooler_check import refuse_transaction_pooling
 from app.db.session import psycopg_url
 from app.settings import get_settings
 
@@ -21,7 +22,9 @@ PAUSE_SECONDS = 0.2
 
 
 def _migrate_online() -> None:
-    url = context.config.attributes.get("database_url") or get_settings().database_url
+    settings = get_settings()
+    url = context.config.attributes.get("database_url") or settings.database_url
+    refuse_transaction_pooling(settings.model_copy(update={"database_url": url}))
     engine = create_engine(psycopg_url(url), connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT_MILLISECONDS}"})
     try:
         with engine.connect() as connection:

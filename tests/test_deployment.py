@@ -280,6 +280,16 @@ def test_compose_starts_each_service_after_those_it_depends_on() -> None:
     assert SERVICES["worker"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
 
 
+def test_workers_can_be_scaled_in_compose() -> None:
+    """Each of `--scale worker=N` sees all GPUs and takes one, by a lock in the volume that they share; no name or port is taken twice."""
+    worker = SERVICES["worker"]
+    assert not {"container_name", "ports", "hostname"} & set(worker)
+    assert worker["deploy"]["resources"]["reservations"]["devices"][0]["count"] == "all"
+    assert worker["volumes"] == ["worker-scratch:/data"]
+    assert worker["environment"]["IIS_DATA_FOLDER"] == "/data"
+    assert "CUDA_VISIBLE_DEVICES" not in {**worker["environment"], **IMAGES["worker"].environment}
+
+
 def test_redis_is_persistent_and_evicts_no_key() -> None:
     words = SERVICES["redis"]["command"]
     assert words[words.index("--appendonly") + 1] == "yes"

@@ -5,6 +5,7 @@ Start it with `celery -A worker.celery_app worker --pool threads --concurrency N
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache, partial
 
 import structlog
@@ -14,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.job_summaries import summarise_earlier
+from app.db.pooler_check import refuse_transaction_pooling
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
 from app.minimum_versions import require_minimum_versions
@@ -21,6 +23,7 @@ from app.queue import QUEUE
 from app.settings import get_settings
 from app.storage import StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
+from worker.gpu_assignment import take_gpu
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.periodic import Periodic
 from worker.maintenance.sweeper import Sweeper
@@ -39,6 +42,7 @@ log = structlog.get_logger(__name__)
 # On import, since Celery only logs exceptions of signal receivers.
 require_minimum_versions(WORKER_MINIMUM_VERSIONS)
 require_confinement(best_effort=get_settings().best_effort_confinement)
+refuse_transaction_pooling(get_settings())
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
@@ -116,6 +120,8 @@ def _configure_logging(**_: object) -> None:
 @worker_ready.connect
 def _start(**_: object) -> None:
     hide_from_children()
+    if get_settings().device != "cpu":
+        take_gpu(get_settings().data_folder.absolute() / "gpus", os.environ)
     serve_metrics(get_settings().worker_metrics_port)
     sweeper().start()
     maintenance().start()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from iis_engine.backbones.checkpoints.state_dicts import StateDict
 from iis_engine.backbones.checkpoints.weights_source import WeightsSource
 from iis_engine.backbones.network import Network
-from iis_engine.backbones.open_clip_networks import build_image_tower
 from iis_engine.backbones.timm_networks import build_timm
 from iis_engine.backbones.torchvision_networks import build_torchvision
 from iis_engine.errors import ArchitectureError
@@ -22,8 +21,6 @@ RESERVED_ARGUMENTS = frozenset(
     )
 )
 """Arguments of the libraries' factories that download, read files or change the return type; none of them configures a network."""
-
-_BUILDERS = {"timm": build_timm, "torchvision": build_torchvision, "open_clip": build_image_tower}
 
 
 def build_network(spec: BackboneSpec, state_dicts: Sequence[StateDict] = ()) -> Network:
@@ -44,4 +41,9 @@ def build_network(spec: BackboneSpec, state_dicts: Sequence[StateDict] = ()) -> 
             raise ArchitectureError(
                 f"{argument!r} does not configure a network, so it is not accepted as an argument; leave it out.", param="arguments"
             )
-    return _BUILDERS[family](name, dict(spec.arguments), WeightsSource(spec.pretrained, spec.weights_of, state_dicts))
+    arguments, source = dict(spec.arguments), WeightsSource(spec.pretrained, spec.weights_of, state_dicts)
+    if family == "open_clip":
+        from iis_engine.backbones.open_clip_networks import build_image_tower  # the other families do without open_clip
+
+        return build_image_tower(name, arguments, source)
+    return {"timm": build_timm, "torchvision": build_torchvision}[family](name, arguments, source)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 import torchvision
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from iis_engine.backbones.hooks import capture_output, pooled
@@ -138,6 +136,12 @@ def split_network(module: nn.Module, layer: str | None, pool: Callable[[Tensor],
 
 
 def _split_open_clip(module: nn.Module) -> SplitNetwork | None:
+    if "open_clip" not in sys.modules:  # then none of its networks was built; networks of timm do without the package
+        return None
+    from open_clip.modified_resnet import ModifiedResNet
+    from open_clip.timm_model import TimmModel
+    from open_clip.transformer import VisionTransformer
+
     tower = cast(Any, module)
     if isinstance(module, TimmModel) and (trunk := _split_timm(tower.trunk)) is not None:
         return SplitNetwork(trunk.before, lambda values: tower.head(trunk.after(values)), grid=trunk.grid)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iis_engine.features.feature_set import FeatureSet
+
+LEADING_COLUMNS = 64  # of the sort keys of all rows
 
 
 def canonical_order(X: Tensor) -> Tensor:
@@ -16,12 +19,28 @@ def canonical_order(X: Tensor) -> Tensor:
 
     It is invariant to shuffling the rows and to scaling X by a positive factor.
     """
-    values = np.ascontiguousarray(X.float().cpu().numpy()) + np.float32(0)  # -0.0 becomes 0.0
-    bits = values.view(np.uint32)
+    values = X.float().cpu().numpy()
+    leading = _sort_keys(values[:, :LEADING_COLUMNS])
+    order = np.argsort(_as_single_values(leading), kind="stable")
+    if X.shape[1] > LEADING_COLUMNS:  # only rows that are equal there are compared whole: the keys of all would be three copies of X
+        ordered = leading[order]
+        equal = (ordered[1:] == ordered[:-1]).all(axis=1)
+        places = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        tied = order[places]
+        order[places] = tied[np.argsort(_as_single_values(_sort_keys(values[tied])), kind="stable")]
+    return torch.from_numpy(order)
+
+
+def _sort_keys(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Unsigned integers (n, d), big-endian, that compare as the floats do, by number and by bytes."""
+    bits = (np.ascontiguousarray(values) + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
     # IEEE floats compare like unsigned integers after inverting all bits of negative ones and setting the top bit of the others.
-    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(">u4")
-    rows = np.ascontiguousarray(keys).view(np.dtype((np.void, 4 * X.shape[1]))).ravel()
-    return torch.from_numpy(np.argsort(rows, kind="stable"))
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(">u4")
+
+
+def _as_single_values(keys: NDArray[np.uint32]) -> NDArray[np.void]:
+    """Each row (n, d) as one value of 4·d bytes."""
+    return np.ascontiguousarray(keys).view(np.dtype((np.void, 4 * keys.shape[1]))).ravel()
 
 
 def in_canonical_order(features: FeatureSet) -> FeatureSet:

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.segmentation import slic
 
 from iis_engine.data.datasets import ImageDataset, seeded_rank
 from iis_engine.errors import DataError
@@ -100,6 +99,8 @@ def segment_masks(image: Image.Image) -> list[NDArray[np.bool_]]:
     Segments that are too small or overlap a chosen one are dropped. Of the others `SEGMENTS_PER_LEVEL` per level are chosen, evenly
     spaced in SLIC's order (row by row), so that they cover the whole image.
     """
+    from skimage.segmentation import slic  # extraction without segments does without scikit-image
+
     reduced = image.copy()
     reduced.thumbnail((SEGMENTED_SIDE_PIXELS, SEGMENTED_SIDE_PIXELS), Image.Resampling.BILINEAR)
     pixels = np.asarray(reduced)

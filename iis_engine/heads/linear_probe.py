@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from iis_engine import protocols
+from iis_engine.heads.host_rows import HostSource
 from iis_engine.heads.logistic import predict
 from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
-from iis_engine.heads.sparse_blocks import Source
+from iis_engine.heads.sparse_blocks import ROWS_AT_ONCE, Source
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,27 @@ class Standardisation:
     @staticmethod
     def of(X_train: Tensor) -> Standardisation:
         """The standardisation of training rows (n, d)."""
-        exact = X_train.double()
-        mean, deviation = exact.mean(dim=0), exact.std(dim=0, correction=0)
-        constant = deviation <= 1e-9 * exact.abs().amax(dim=0)
+        count = 0
+        mean, squares, largest = (torch.zeros(X_train.shape[1], dtype=torch.float64, device=X_train.device) for _ in range(3))
+        for rows in X_train.split(ROWS_AT_ONCE):  # in one pass (Chan et al. 1979)
+            exact = rows.double()
+            of_rows = exact.mean(dim=0)
+            shift = of_rows - mean
+            squares += (exact - of_rows).square().sum(dim=0) + shift.square() * (count * len(rows) / (count + len(rows)))
+            mean += shift * (len(rows) / (count + len(rows)))
+            count += len(rows)
+            largest = torch.maximum(largest, exact.abs().amax(dim=0))
+        deviation = (squares / count).sqrt()
+        constant = deviation <= 1e-9 * largest
         return Standardisation(mean, torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, deviation)))
+
+    def to(self, device: torch.device) -> Standardisation:
+        """The same numbers on a device."""
+        return Standardisation(self.mean.to(device), self.scale.to(device))
 
     def __call__(self, X: Tensor) -> Tensor:
         """Standardised rows (n, d) float32."""
-        return ((X.double() - self.mean) * self.scale).float()
+        return torch.cat([((rows.double() - self.mean) * self.scale).float() for rows in X.split(ROWS_AT_ONCE)])
 
     def undone(self, head: Tensor) -> Tensor:
         """The head (d + 1, C) float64 that gives on raw rows the logits that `head` gives on standardised ones."""
@@ -69,19 +83,23 @@ class LinearProbe:
         return self.standardisation.undone(self.weights[0])
 
     def logits(self, X: Tensor) -> Tensor:
-        """Logits (n, C) float32 of representations (n, d)."""
-        return predict(Source(self.standardisation(X), None), X.shape[1], self.weights).squeeze(1)
+        """Logits (n, C) float32 of representations (n, d), which may be in host memory."""
+        device = self.weights.device
+        parts = (self.standardisation(rows.to(device)) for rows in X.split(ROWS_AT_ONCE))
+        return torch.cat([predict(Source(rows, None), X.shape[1], self.weights).squeeze(1) for rows in parts])
 
 
-def solve_linear_probe(X: Tensor, data: TrainingRows, *, weakest: float = 0.0) -> LinearProbe:
+def solve_linear_probe(X: Tensor, data: TrainingRows, *, weakest: float = 0.0, in_host_memory: bool = False) -> LinearProbe:
     """Solve h on representations X (n, d) of the training rows.
 
     Parameters
     ----------
+    in_host_memory : whether X is on the CPU and too large for the device of `data`, so that its rows are read in blocks
     weakest : h is solved at this L2 strength where a weaker one is selected
     """
-    standardisation = Standardisation.of(X)
-    source, nodes = Source(standardisation(X), None), [X.shape[1]]
+    standardisation = Standardisation.of(X).to(data.y.device)
+    source = HostSource(X, None, data.y.device, standardisation) if in_host_memory else Source(standardisation(X), None)
+    nodes = [X.shape[1]]
     selected = select_strengths(source, nodes, data, tolerance=protocols.BASELINE_TOLERANCE)
     strengths = selected.l2_strengths.clamp(min=weakest)
     solved = solve_at(source, nodes, strengths, data, start=selected.weights, tolerance=protocols.BASELINE_TOLERANCE)

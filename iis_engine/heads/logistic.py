@@ -47,8 +47,8 @@ class LogisticObjective(Objective):
         self.groups = tuple(groups)
         self.y = y
         self.class_count = class_count
-        self.n, self.concept_count = sources[0].activations.shape
-        self.device = sources[0].activations.device
+        self.n, self.concept_count = sources[0].shape
+        self.device = sources[0].device
         counts = torch.tensor([len(group.strengths) for group in groups])
         self.slots = int(counts.max())  # most unfinished problems of a group; a group with fewer has empty slots
         self.group_of = torch.repeat_interleave(torch.arange(len(groups)), counts)
@@ -209,7 +209,7 @@ def fit_heads(
 
 def predict(source: Source, kept: int, weights: Tensor) -> Tensor:
     """Logits (n, p, C) of p heads (p, M + 1, C) on g_s of one activation matrix."""
-    n, concept_count = source.activations.shape
+    n, concept_count = source.shape
     p, _, class_count = weights.shape
     flat = weights[:, :-1].permute(1, 0, 2).reshape(concept_count, -1)
     return torch.addmm(weights[:, -1].reshape(-1), source.rows(0, n, kept), flat).view(n, p, class_count)

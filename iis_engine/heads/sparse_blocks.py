@@ -17,6 +17,7 @@ from torch import Tensor
 from iis_engine.heads.sparsify import magnitude_ranks
 
 BLOCK_ELEMENTS = 1 << 24  # of sparsified activations, or of logits, held at once: bounds memory for any n
+ROWS_AT_ONCE = 1 << 15  # ranked, copied or standardised at once: bounds temporary memory
 COMPRESS_BELOW = 8  # on a CPU, rows that keep at most 1 / 8 of their concepts are multiplied as sparse matrices
 
 
@@ -36,7 +37,17 @@ class Source:
     @staticmethod
     def of(activations: Tensor) -> Source:
         """A source to be thresholded."""
-        return Source(activations, magnitude_ranks(activations).float())
+        return Source(activations, torch.cat([magnitude_ranks(rows).float() for rows in activations.split(ROWS_AT_ONCE)]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows n, and of columns M."""
+        return self.activations.shape[0], self.activations.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of what `rows` returns."""
+        return self.activations.device
 
     def rows(self, start: int, stop: int, kept: int, step: int = 1) -> Tensor:
         """g_s of every `step`-th of a range of rows: (rows, M), all but the `kept` largest magnitudes zeroed."""
@@ -149,6 +160,11 @@ def _block_diagonal(parts: Sequence[Tensor]) -> Tensor:
     return _csr(torch.cat(starts), torch.cat(places), values, (rows * len(parts), columns * len(parts)))
 
 
+def rows_per_block(groups: int, concept_count: int, columns: int) -> int:
+    """Rows of one block of `groups` matrices with M concepts, each multiplied with at most `columns` columns."""
+    return max(1, BLOCK_ELEMENTS // (groups * max(concept_count, columns)))
+
+
 class Blocks:
     """The sparsified matrices of the unfinished groups, in blocks.
 
@@ -161,10 +177,10 @@ class Blocks:
     def __init__(self, sources: Sequence[Source], groups: Sequence[Group], columns: int) -> None:
         self.sources = sources
         self.groups = tuple(groups)
-        n, concept_count = sources[0].activations.shape
-        rows = max(1, BLOCK_ELEMENTS // (len(groups) * max(concept_count, columns)))
+        n, concept_count = sources[0].shape
+        rows = rows_per_block(len(groups), concept_count, columns)
         self.ranges = [(start, min(start + rows, n)) for start in range(0, n, rows)]
-        on_cpu = sources[0].activations.device.type == "cpu"
+        on_cpu = sources[0].device.type == "cpu"
         self.sparse = [on_cpu and sources[g.source].ranks is not None and g.kept * COMPRESS_BELOW <= concept_count for g in groups]
         self.order = sorted(range(len(groups)), key=self.sparse.__getitem__)  # places of the groups: dense ones first
         self.dense_count = len(groups) - sum(self.sparse)
@@ -209,7 +225,7 @@ class Blocks:
 
     def sample(self, place: int, step: int) -> Tensor:
         """Every `step`-th row of the group at one place, dense."""
-        return self._matrix(place, 0, len(self.sources[0].activations), step)
+        return self._matrix(place, 0, self.sources[0].shape[0], step)
 
     def _matrix(self, place: int, start: int, stop: int, step: int = 1) -> Tensor:
         group = self.groups[self.order[place]]

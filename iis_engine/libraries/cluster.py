@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from iis_engine.libraries.library import ConceptLibrary, nearest_elements
@@ -14,6 +13,8 @@ DECIMALS = 12  # of a centroid, so that the last digits, which depend on the ord
 
 def build_cluster(units: Tensor, numbers: Tensor, concept_count: int, seed: int) -> ConceptLibrary:
     """Lloyd's k-means (scikit-learn, k-means++ start) on at most 20,000 unit element vectors (E, d); unit centroids."""
+    from sklearn.cluster import KMeans  # other libraries do without scikit-learn
+
     units, numbers = units[:MOST_ELEMENTS], numbers[:MOST_ELEMENTS]
     clusters = KMeans(n_clusters=concept_count, random_state=seed)  # default start: k-means++, once
     centroids = clusters.fit(units.double().numpy()).cluster_centers_

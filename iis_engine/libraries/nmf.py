@@ -6,8 +6,6 @@ import warnings
 from typing import Any
 
 import torch
-from sklearn.decomposition import NMF
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from iis_engine.errors import LibraryError
@@ -43,6 +41,9 @@ def build_nmf(units: Tensor, numbers: Tensor, concept_count: int, seed: int) -> 
             param="library.concept_count",
         )
     settings: dict[str, Any] = {"n_components": concept_count}  # its stub takes the default, "auto", for the type
+    from sklearn.decomposition import NMF  # other libraries do without scikit-learn
+    from sklearn.exceptions import ConvergenceWarning
+
     factors = NMF(init="nndsvda", random_state=seed, max_iter=ITERATIONS_MAX, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the directions hardly change in further iterations

@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -207,6 +206,8 @@ def _report(
     y = text_source.images.y_test
     predicted = (normalize(text_source.images.X_test, dim=1) @ text_source.phrases.class_vectors.T).argmax(dim=1)
     correct_count = int((predicted == y).sum())
+    from scipy.stats import binomtest  # other libraries do without scipy
+
     interval = binomtest(correct_count, len(y)).proportion_ci(protocols.CONFIDENCE, method="wilson")
     found = TextReport(
         concepts=concepts,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 Array = NDArray[np.float64]
 
@@ -143,6 +142,8 @@ def mean_interval(values: Array, confidence: float) -> tuple[float, float, float
     >>> [round(end, 3) for end in mean_interval(np.array([1.0, 3.0]), 0.5)]
     [2.0, 1.0, 3.0]
     """
+    from scipy.stats import t as student_t  # measuring a curve does without scipy
+
     mean = float(values.mean())
     half = float(student_t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return mean, mean - half, mean + half

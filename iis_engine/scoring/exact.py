@@ -21,6 +21,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
+from iis_engine.scoring.placement import Placement
 from iis_engine.specs import Quantity
 
 
@@ -31,6 +32,7 @@ def measure_exact(
     device: torch.device,
     *,
     calibrated: bool = True,
+    device_bytes: int | None = None,
     progress: ProgressCallback = no_progress,
 ) -> Measurement:
     """Measure h ∘ f and g_cls ∘ g_s ∘ g_𝒞 ∘ f at the nodes of the paper, at few concepts, and where the curve bends.
@@ -42,22 +44,25 @@ def measure_exact(
     libraries : S library seeds of one kind and one M
     seed : of the validation split
     calibrated : whether activations are centred and have the closed-form affine (second edition); LayerNorm alone otherwise (first)
+    device_bytes : memory of the device for features, activations and heads; by default the free memory of a GPU, unbounded on a CPU
     """
     features = in_canonical_order(features)
     data = _training_rows(features, seed, device)
-    X_train, X_test, y_test = (part.to(device) for part in (features.X_train, features.X_test, _labels_of_test(features)))
+    placement = Placement.of(features, libraries, device, device_bytes)
+    X_train, X_test = (placement.place(X) for X in (features.X_train, features.X_test))
+    y_test = _labels_of_test(features).to(device)
     constant_correct = constant_prediction(_labels_of_train(features), _labels_of_test(features))
 
     rounds = 1 + protocols.REFINEMENT_ROUNDS
     done, steps = 0, 1 + (1 + len(libraries)) * rounds
     progress(done, steps)
-    h = solve_linear_probe(X_train, data)
+    h = solve_linear_probe(X_train, data, in_host_memory=not placement.plan.features_on_device)
     progress(done := done + 1, steps)
 
     calibrations = [calibrate(library, X_train) for library in libraries] if calibrated else []
     if calibrations:
         libraries = [calibration.apply(library) for library, calibration in zip(libraries, calibrations, strict=True)]
-    curves = [_SeedCurve.of(library, X_train, X_test) for library in libraries]
+    curves = [_SeedCurve(*(placement.source(library, X) for X in (X_train, X_test))) for library in libraries]
     choice = _StrengthChoice(curves[0].train, data)
     nodes = protocols.exact_nodes(len(libraries[0]))
     for _ in range(rounds):
@@ -190,10 +195,6 @@ class _SeedCurve:
         self.gradient_norm = 0.0
         self.evaluations = 0
 
-    @staticmethod
-    def of(library: ConceptLibrary, X_train: Tensor, X_test: Tensor) -> _SeedCurve:
-        return _SeedCurve(*(Source.of(library.activations(X)) for X in (X_train, X_test)))
-
     def measure(self, nodes: Sequence[int], strengths: Tensor, data: TrainingRows, y_test: Tensor, *, start: Tensor | None) -> None:
         """Solve g_cls on g_s of the training activations at each node k (eq. 4), and apply it to the test activations."""
         solved = solve_at(self.train, nodes, strengths, data, start=self._warm_start(nodes) if start is None else start)
@@ -224,7 +225,7 @@ def _measurement(
         heads=torch.stack([curves[0].heads[k].weights for k in kept]).cpu(),
         strengths=torch.tensor([[curve.heads[k].l2_strength for k in kept] for curve in curves]),
         baseline=h.head.cpu(),
-        concept_count=curves[0].train.activations.shape[1],
+        concept_count=curves[0].train.shape[1],
         solver={
             "largest_gradient": max(h.gradient_norm, *(curve.gradient_norm for curve in curves)),
             "evaluations": float(h.evaluations + choice.evaluations + sum(curve.evaluations for curve in curves)),

@@ -97,14 +97,17 @@ def measure_score_panel(
     """Measure the panel of a score: its libraries and matched controls with the activations of its edition; None for multi-label data."""
     if features.is_multi_label:
         return None
-    X = in_canonical_order(features).X_train
-
-    def as_measured(library: ConceptLibrary) -> ConceptLibrary:
-        return calibrate(library, X).apply(library) if spec.edition == 2 else library
-
-    libraries, matched_ones = ([as_measured(library) for library in each.libraries] for each in (ensemble, controls))
+    libraries, matched_ones = ensemble.libraries, controls.libraries
+    if spec.edition == 2:
+        libraries, matched_ones = _calibrated(features, libraries), _calibrated(features, matched_ones)
     where = choose_device(device)
     return measure_panel(features, libraries, matched_ones, measured.kept, measured.heads, device=where, progress=progress)
+
+
+def _calibrated(features: FeatureSet, libraries: Sequence[ConceptLibrary]) -> Sequence[ConceptLibrary]:
+    """Libraries with the activations of the second edition. The ordered copy of the features ends here, since the panel makes its own."""
+    X = in_canonical_order(features).X_train
+    return [calibrate(library, X).apply(library) for library in libraries]
 
 
 def _control_seeds(spec: ScoreSpec) -> range:

@@ -500,15 +500,3 @@ def test_invalid_settings_are_refused_by_name(wrong: dict[str, Any], param: str)
     with pytest.raises(SettingError) as refused:
         FinetuneSpec(**wrong)
     assert refused.value.param == param
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="OPTIONAL: half precision and resuming on a GPU; this machine has none")
-def test_on_a_gpu_a_run_in_half_precision_resumes_to_the_same_weights(checkpoint: Path, dataset: ImageDataset, tmp_path: Path) -> None:
-    backbone = load_backbone(SPEC, checkpoint, device="cuda")
-    assert isinstance(backbone, TorchBackbone)
-    whole = run(backbone, dataset, tmp_path / "whole")
-    with pytest.raises(Interrupted):
-        run(backbone, dataset, tmp_path / "resumed", on_epoch=until(2))
-    resumed = run(backbone, dataset, tmp_path / "resumed")
-    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
-    assert np.isfinite(whole.history[-1].loss)
