@@ -14,6 +14,7 @@ from app.errors import Conflict, InvalidInput
 from app.queue import wake_worker
 from app.quotas.service import require_room_for_validation
 from app.settings import Settings
+from iis_schemas.uses import UsesView
 
 RETRY_AFTER_SECONDS = 2
 
@@ -99,6 +100,18 @@ def require_unneeded(row: Model | Dataset | ConceptSet, job: Job | None, code: s
     by_means_of_it = job.kind == "check_concept_set" and not isinstance(row, ConceptSet)
     busy = f"needed to check concept set {job.concept_set_id}" if by_means_of_it else "being checked"
     raise Conflict(f"{noun} {row.id} is {busy}; delete it afterwards.", code=code, retry_after_seconds=RETRY_AFTER_SECONDS)
+
+
+def uses_view(counts: dict[str, int], unfinished: Job | None, at: str) -> UsesView:
+    """The view of the rows that use a model or data set; its own check, which a deletion cancels, does not count.
+
+    Parameters
+    ----------
+    unfinished : an unfinished job that needs it, its own check included
+    at : its address
+    """
+    is_own_check = unfinished is not None and unfinished.kind in ("check_model", "check_dataset")
+    return UsesView.model_validate({**counts, "deletable": unfinished is None or is_own_check, "links": {"of": at}})
 
 
 def _noun(row: Model | Dataset | ConceptSet) -> str:

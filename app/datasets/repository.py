@@ -9,9 +9,10 @@ from sqlalchemy import ARRAY, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import defer
 
 from app.db.listing import ListQuery, by_name, cursors, cut
-from app.db.models import FINISHED_STATES, Dataset, Job, Json
+from app.db.models import FINISHED_STATES, ConceptLibrary, Dataset, Job, Json
 from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
+from app.db.uses import count_uses
 
 DETAILS = ["class_names", "counts", "corrupt", "warnings"]
 
@@ -61,12 +62,17 @@ class DatasetRepository(OwnedRepository[Dataset]):
         )
         return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
+    def uses(self, dataset: Dataset) -> dict[str, int]:
+        """What uses the data set, as `count_uses` counts."""
+        job = or_(Job.dataset_id == dataset.id, Job.library_dataset_id == dataset.id)
+        return count_uses(self.session, self.owner_id, job, ConceptLibrary.dataset_id == dataset.id)
+
     def unfinished_job(self, dataset: Dataset) -> Job | None:
         """An unfinished job that needs the data set, checks included, except a check that is being canceled."""
         needs_it = or_(Job.dataset_id == dataset.id, Job.library_dataset_id == dataset.id)
         ends = and_(Job.kind == "check_dataset", Job.state == "canceling")
         using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
-        return self.session.scalar(select(Job).where(*using).limit(1))
+        return self.session.scalar(select(Job).where(*using).order_by(Job.kind == "check_dataset", Job.id).limit(1))
 
 
 def _settings(dataset: Dataset) -> list[Json | int | float | None]:

@@ -23,6 +23,7 @@ from app.registration import registered
 from app.validation import RETRY_AFTER_SECONDS
 from iis_schemas.datasets import DatasetCreate, DatasetView
 from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.uses import UsesView
 
 KNOWN_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"model": DatasetView, "description": "The data set of the same content with the same settings"}
@@ -70,6 +71,12 @@ async def get_dataset(
         view = await poll(admitted_of(request), session, read, lambda seen: seen.state != "pending", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
     return respond(request, view, headers=headers, retry_after_seconds=RETRY_AFTER_SECONDS if view.state == "pending" else None)
+
+
+@router.get("/{dataset_id}/uses", response_model=UsesView, responses=RESOURCE_RESPONSES)
+def get_dataset_uses(dataset_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Count the jobs, studies and concept libraries that use a data set, to read before it is deleted."""
+    return respond(request, service.dataset_uses(session, owner.owner_id, dataset_id))
 
 
 @router.patch("/{dataset_id}", response_model=DatasetView, responses=CREATION_RESPONSES)

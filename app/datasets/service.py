@@ -16,9 +16,10 @@ from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage.server_folders import allowed_server_path
 from app.uploads.service import require_complete
-from app.validation import cancel_validations, enqueue_check, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_unneeded, uses_view
 from iis_schemas.datasets import DatasetCreate
 from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.uses import UsesView
 
 
 def create_dataset(
@@ -82,6 +83,18 @@ def update_dataset(session: Session, owner_id: str, dataset_id: str, changes: De
     describe(dataset, changes)
     session.flush()
     return dataset
+
+
+def dataset_uses(session: Session, owner_id: str, dataset_id: str) -> UsesView:
+    """What uses a data set.
+
+    Raises
+    ------
+    NotFound
+    """
+    datasets = DatasetRepository(session, owner_id)
+    dataset = datasets.get(dataset_id)
+    return uses_view(datasets.uses(dataset), datasets.unfinished_job(dataset), f"/v1/datasets/{dataset_id}")
 
 
 def delete_dataset(session: Session, owner_id: str, dataset_id: str) -> None:

@@ -272,6 +272,7 @@ class Job(Described, Base):
     running_at: Mapped[datetime | None]  # first claim
     claimed_at: Mapped[datetime | None]  # latest claim
     ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # running time of attempts that were queued again
+    stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -15,7 +15,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, literal_column, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from app.db.job_events import insert_event, notify_all, record_state, record_states
@@ -28,6 +29,12 @@ WORKER_LOST: Json = {
     "param": None,
 }
 CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it finished.", "param": None}
+# Kept with the job, because events expire (app.db.retention).
+STAGE_SECONDS = (
+    "(SELECT coalesce(jsonb_object_agg(stage, seconds), '{}') FROM"
+    " (SELECT data ->> 'stage' AS stage, sum((data ->> 'seconds')::double precision) AS seconds FROM job_events"
+    " WHERE job_id = jobs.id AND type = 'stage' AND data ->> 'seconds' IS NOT NULL GROUP BY 1) AS stages)"
+)
 
 
 class LeaseLost(Exception):
@@ -292,7 +299,8 @@ def _unleased() -> dict[str, Any]:
 
 
 def _ended() -> dict[str, Any]:
-    return {"lease_token": None, "lease_expires_at": None, "finished_at": func.clock_timestamp()}
+    ended_at = {"finished_at": func.clock_timestamp(), "stage_seconds": literal_column(STAGE_SECONDS, JSONB)}
+    return {"lease_token": None, "lease_expires_at": None, **ended_at}
 
 
 def _from_now(seconds: float) -> Any:

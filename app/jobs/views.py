@@ -24,6 +24,14 @@ def summary_of(job: Job) -> Json | None:
     return {**job.summary, "near_chance": is_near_chance(job.summary)}
 
 
+def _usage(job: Job) -> Json:
+    if job.claimed_at is None:
+        return {"queue_seconds": None, "run_seconds": None, "stage_seconds": job.stage_seconds}
+    queued = (job.claimed_at - job.created_at).total_seconds() - job.ran_seconds
+    ran = None if job.finished_at is None else job.ran_seconds + (job.finished_at - job.claimed_at).total_seconds()
+    return {"queue_seconds": max(0.0, queued), "run_seconds": ran, "stage_seconds": job.stage_seconds}
+
+
 def view_of(job: Job) -> AnyJobView:
     """The view of a row, of the class of its kind."""
     at = f"/v1/jobs/{job.id}"
@@ -49,6 +57,7 @@ def view_of(job: Job) -> AnyJobView:
             "deadline_seconds": job.deadline_seconds,
             "progress": with_title(job.progress) if job.progress is not None else None,
             "error": job.error,
+            "usage": _usage(job),
             "created_at": job.created_at,
             "queued_at": job.queued_at,
             "running_at": job.running_at,

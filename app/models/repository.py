@@ -8,9 +8,10 @@ from typing import ClassVar
 from sqlalchemy import Select, and_, or_, select
 
 from app.db.listing import by_name
-from app.db.models import FINISHED_STATES, Job, Model
+from app.db.models import FINISHED_STATES, ConceptLibrary, Job, Model
 from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
+from app.db.uses import count_uses
 
 _SETTINGS = ("role", "arguments", "tokenizer", "pretrained", "weights_of", "initial_seed", "preprocessing")
 """Columns that determine a representation beside architecture, uploads, layer and pooling."""
@@ -31,12 +32,17 @@ class ModelRepository(OwnedRepository[Model]):
         validating = (Job.owner_id == self.owner_id, Job.kind == "check_model", Job.model_id == model.id, Job.state.not_in(FINISHED_STATES))
         return self.session.scalars(select(Job).where(*validating).order_by(Job.id)).all()
 
+    def uses(self, model: Model) -> dict[str, int]:
+        """What uses the model, as `count_uses` counts."""
+        job, library = or_(Job.model_id == model.id, Job.vlm_id == model.id), ConceptLibrary.model_id == model.id
+        return count_uses(self.session, self.owner_id, job, library)
+
     def unfinished_job(self, model: Model) -> Job | None:
         """An unfinished job that needs the model, checks included, except a check that is being canceled."""
         needs_it = or_(Job.model_id == model.id, Job.vlm_id == model.id)
         ends = and_(Job.kind == "check_model", Job.state == "canceling")
         using = (Job.owner_id == self.owner_id, needs_it, Job.state.not_in(FINISHED_STATES), ~ends)
-        return self.session.scalar(select(Job).where(*using).limit(1))
+        return self.session.scalar(select(Job).where(*using).order_by(Job.kind == "check_model", Job.id).limit(1))
 
     def same(self, wanted: Model) -> Model | None:
         """The oldest model with the content and the settings of a new row, locked against deletion; failed ones do not count."""

@@ -25,6 +25,7 @@ from app.registration import registered
 from app.validation import RETRY_AFTER_SECONDS
 from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.models import ModelCreate, ModelView
+from iis_schemas.uses import UsesView
 
 PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 CHECKPOINT = "application/octet-stream"
@@ -83,6 +84,12 @@ def download_checkpoint(model_id: str, request: Request, session: SessionDep, ow
     upload = service.checkpoint_of(session, owner.owner_id, model_id)
     suffix = PLAIN_SUFFIX.search(upload.filename)
     return deliver(request, store, upload.sha256, media_type=CHECKPOINT, filename=model_id + (suffix.group() if suffix else ""))
+
+
+@router.get("/{model_id}/uses", response_model=UsesView, responses=RESOURCE_RESPONSES)
+def get_model_uses(model_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
+    """Count the jobs, studies and concept libraries that use a model, to read before it is deleted."""
+    return respond(request, service.model_uses(session, owner.owner_id, model_id))
 
 
 @router.patch("/{model_id}", response_model=ModelView, responses=CREATION_RESPONSES)

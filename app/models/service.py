@@ -15,9 +15,10 @@ from app.models.repository import ModelRepository
 from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
-from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded
+from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded, uses_view
 from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.models import ModelCreate
+from iis_schemas.uses import UsesView
 
 
 def create_model(session: Session, owner_id: str, request: ModelCreate, settings: Settings, request_id: str | None) -> tuple[Model, bool]:
@@ -125,6 +126,18 @@ def checkpoint_of(session: Session, owner_id: str, model_id: str) -> Upload:
             advice = "fetch them from where they are published"
         raise Conflict(f"Model {model_id} {whence}; {advice}.", code="no_checkpoint")
     return UploadRepository(session, owner_id).get(model.upload_id)
+
+
+def model_uses(session: Session, owner_id: str, model_id: str) -> UsesView:
+    """What uses a model.
+
+    Raises
+    ------
+    NotFound
+    """
+    models = ModelRepository(session, owner_id)
+    model = models.get(model_id)
+    return uses_view(models.uses(model), models.unfinished_job(model), f"/v1/models/{model_id}")
 
 
 def delete_model(session: Session, owner_id: str, model_id: str) -> None:

@@ -22,6 +22,7 @@ from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.models import ModelCreate, ModelView, PreprocessingChoice
 from iis_schemas.names import DatasetKind, PoolingName, Role
 from iis_schemas.uploads import UploadView
+from iis_schemas.uses import UsesView
 
 CheckedResource = TypeVar("CheckedResource", bound=ModelView | DatasetView | ConceptSetVersionView)
 Registered = TypeVar("Registered", RegisteredModel, RegisteredDataset)
@@ -195,6 +196,14 @@ class ModelsAndDatasets(Connection):
     def update_dataset(self, dataset: str | DatasetView, **changes: Unpack[DescriptionChanges]) -> DatasetView:
         """Change `name`, `notes`, `tags` or `metadata` of a data set; other fields do not change. None removes, as for `update_model`."""
         return self._patch(DatasetView, f"/v1/datasets/{id_of(dataset)}", change_body(DescriptionUpdate, changes))
+
+    def model_uses(self, model: str | ModelView) -> UsesView:
+        """Numbers of the jobs, studies and concept libraries that use a model, to read before it is deleted."""
+        return self._get(UsesView, f"/v1/models/{id_of(model)}/uses")
+
+    def dataset_uses(self, dataset: str | DatasetView) -> UsesView:
+        """Numbers of the jobs, studies and concept libraries that use a data set, to read before it is deleted."""
+        return self._get(UsesView, f"/v1/datasets/{id_of(dataset)}/uses")
 
     def delete_model(self, model: str | ModelView) -> None:
         """Delete a model and cancel its validation; results of finished jobs stay readable.

@@ -65,6 +65,16 @@ class ScoreSummary(BaseModel):
     gain_matched_high: float | None
 
 
+class JobUsage(BaseModel):
+    """Seconds that a job waited and ran, over all attempts."""
+
+    queue_seconds: float | None = Field(description="Null until a worker has taken the job")
+    run_seconds: float | None = Field(description="Null until the job has ended")
+    stage_seconds: dict[str, float] | None = Field(
+        description="Of run_seconds by stage, without stages whose output was reused; null until the job has ended"
+    )
+
+
 _COMMON_EXAMPLE: dict[str, Any] = {
     "name": "baseline, seed 0",
     **DESCRIBED_EXAMPLE,
@@ -77,6 +87,7 @@ _COMMON_EXAMPLE: dict[str, Any] = {
     "deadline_seconds": 86400.0,
     "progress": {"stage": "extract", "title": "Extracting features", "done": 640, "total": 1797, "eta_seconds": 12.5},
     "error": None,
+    "usage": {"queue_seconds": 1.0, "run_seconds": None, "stage_seconds": None},
     "created_at": "2026-01-12T09:30:00Z",
     "queued_at": "2026-01-12T09:30:00Z",
     "running_at": "2026-01-12T09:30:01Z",
@@ -189,6 +200,7 @@ class JobView(DescribedView):
     deadline_seconds: float
     progress: JobProgress | None
     error: FailureReason | None
+    usage: JobUsage | None = None
     created_at: datetime
     queued_at: datetime
     running_at: datetime | None

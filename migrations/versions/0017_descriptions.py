@@ -1,4 +1,4 @@
-"""Names, notes, tags and metadata of resources; summaries of score jobs, and the indexes by which jobs are filtered and sorted.
+"""Names, notes, tags and metadata of resources; summaries and running times of jobs, and the indexes by which they are filtered and sorted.
 
 Workers write the summaries of earlier jobs during maintenance. A downgrade removes what owners wrote, but not the names of models, data
 sets and studies.
@@ -19,13 +19,14 @@ DESCRIBED = ("models", "datasets", "studies", "concept_libraries", "jobs")
 UNNAMED = ("concept_libraries", "jobs")
 """Tables that had no names before."""
 COLUMNS = ("notes text", "tags text[] NOT NULL DEFAULT '{}'", "user_metadata jsonb NOT NULL DEFAULT '{}'")
+OF_JOBS = ("summary jsonb", "stage_seconds jsonb")
 IIS_ORDER = "COALESCE((summary ->> 'iis'::text)::double precision, '-Infinity'::double precision)"
 INDEXES = ("ix_jobs_owner_id_iis", "ix_jobs_tags", "ix_jobs_user_metadata", "ix_jobs_unsummarised")
 
 
 def upgrade() -> None:
     for table in DESCRIBED:
-        columns = [*COLUMNS, *(["name text"] if table in UNNAMED else []), *(["summary jsonb"] if table == "jobs" else [])]
+        columns = [*COLUMNS, *(["name text"] if table in UNNAMED else []), *(OF_JOBS if table == "jobs" else [])]
         op.execute(f"ALTER TABLE {table} " + ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns))
     create_index("ix_jobs_owner_id_iis", "jobs", "owner_id", f"({IIS_ORDER})", "id")
     create_index("ix_jobs_tags", "jobs", "tags", where="tags <> '{}'::text[]", method="gin")
@@ -37,5 +38,5 @@ def downgrade() -> None:
     for name in INDEXES:
         drop_index(name)
     for table in DESCRIBED:
-        names = ["notes", "tags", "user_metadata", *(["name"] if table in UNNAMED else []), *(["summary"] if table == "jobs" else [])]
-        op.execute(f"ALTER TABLE {table} " + ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in names))
+        columns = [*COLUMNS, *(["name text"] if table in UNNAMED else []), *(OF_JOBS if table == "jobs" else [])]
+        op.execute(f"ALTER TABLE {table} " + ", ".join(f"DROP COLUMN IF EXISTS {column.split()[0]}" for column in columns))

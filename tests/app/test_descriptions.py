@@ -162,6 +162,26 @@ def test_resources_are_described_at_creation(client: TestClient, rows: Rows) -> 
         assert described(made.json()) == described(client.get(made.headers["Location"]).json()) == DESCRIPTION
 
 
+def test_uses_are_counted_before_a_deletion(client: TestClient, rows: Rows) -> None:
+    job_id, _ = rows.succeeded_job()
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    study = rows.study_request(models=[job["model"]], datasets=[job["dataset"]], libraries=[{"kind": "cluster"}])
+    client.post("/v1/studies", json=study)
+    for at in (f"/v1/models/{job['model']}", f"/v1/datasets/{job['dataset']}"):
+        uses = client.get(f"{at}/uses").json()
+        assert {name: uses[name] for name in uses if name != "links"} == {
+            "unfinished_jobs": 1,
+            "finished_jobs": 1,
+            "studies": 1,
+            "concept_libraries": 1,
+            "deletable": False,
+        }
+        assert client.delete(at).status_code == 409
+    pending = client.post("/v1/models", json={"architecture": "timm:resnet18"}).json()["links"]["self"]
+    assert client.get(f"{pending}/uses").json()["deletable"], "its own check is canceled"
+    assert client.delete(pending).status_code == 204
+
+
 def test_a_description_is_no_part_of_the_request_that_studies_reuse(client: TestClient, rows: Rows) -> None:
     model, dataset = rows.model(), rows.dataset()
     body = {"kind": "score", "model": model, "dataset": dataset, "library": {"kind": "prototype", "concept_count": 4}}

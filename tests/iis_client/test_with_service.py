@@ -25,6 +25,7 @@ from iis_client import (
 from iis_client.transport.address import Address
 from iis_client.transport.packing import file_digest
 from iis_client.transport.uploads import PART_BYTES
+from iis_schemas.jobs.views import ScoreJobView
 
 if TYPE_CHECKING:
     from support.breaking_proxy import BreakingProxy
@@ -119,7 +120,7 @@ def test_an_invalid_checkpoint_is_rejected_by_the_worker_with_the_reason(client:
 
 
 def test_waiting_ends_at_its_timeout(client: IISClient, digits_features: Path) -> None:
-    dataset = client.create_dataset(digits_features, kind="features")
+    dataset = client.create_dataset(digits_features, kind="features", split_seed=1)
     with pytest.raises(WaitTimeoutError, match="still pending"):
         client.wait_until_ready(dataset, 0)
 
@@ -128,6 +129,11 @@ def test_a_score_has_report_curves_figures_and_a_library(client: IISClient, scor
     result = client.result(scored)
     assert result.report.iis is not None
     assert 0 < result.report.iis <= 1.1
+    job = client.job(scored)
+    assert isinstance(job, ScoreJobView)
+    assert job.summary is not None
+    assert (job.summary.iis, job.summary.verdict) == (result.report.iis, result.report.verdict and result.report.verdict.code)
+    assert (job.dataset_name, job.usage is not None and "heads" in (job.usage.stage_seconds or {})) == ("digits.npz", True)
     curves = {curve.name: curve.points for curve in client.curves(scored)}
     assert set(curves) == {"library", "isotropic", "matched"}
     assert [point.sparsity for point in curves["library"]] == sorted(point.sparsity for point in curves["library"])
@@ -161,7 +167,7 @@ def test_the_card_of_a_job_names_data_set_and_score(iis: RunCommand, client: IIS
 def test_models_data_sets_and_uploads_can_be_deleted(client: IISClient, digits_features: Path, tmp_path: Path) -> None:
     (tmp_path / "unused.bin").write_bytes(secrets.token_bytes(1000))
     upload = client.upload(tmp_path / "unused.bin")
-    dataset = client.create_dataset(digits_features, kind="features")
+    dataset = client.create_dataset(digits_features, kind="features", split_seed=2)
     model = client.create_model("timm:test_resnet", initial_seed=0)
     client.delete_upload(upload)
     client.delete_dataset(dataset)

@@ -62,8 +62,8 @@ def _registrations(stack: Stack, count: int) -> list[Promise]:
     canceled = Promise("Deleting a pending model, data set or concept set cancels its validation")
     caller, other = OwnerClient(stack.url, stack.add_owner("attacker")), _rows(stack, stack.add_owner("another"))
     body = {"kind": "features", "upload": caller.upload(features(0), "features.npz")}
-    addresses = [caller.post("/v1/datasets", body)["links"]["self"] for _ in range(count)]
-    status = caller.http.post("/v1/datasets", json=body).status_code
+    addresses = [caller.post("/v1/datasets", {**body, "split_seed": number})["links"]["self"] for number in range(count)]
+    status = caller.http.post("/v1/datasets", json={**body, "split_seed": count}).status_code
     bounded.record(status == 429, f"Registration {count + 1} was answered with {status}.")
     first = _take(stack)
     single = other.job()

@@ -78,7 +78,7 @@ def test_a_second_request_while_the_first_is_in_flight_is_a_409_with_retry_after
 
     create = service.create_dataset
 
-    def slow(*arguments: Any) -> Dataset:
+    def slow(*arguments: Any) -> tuple[Dataset, bool]:
         entered.set()
         assert go_on.wait(20)
         return create(*arguments)
@@ -144,10 +144,12 @@ def test_a_crash_before_the_commit_leaves_neither_row_nor_key(
 
 def test_a_key_expires_after_a_day(client: TestClient, sessions: SessionFactory, tenant: Tenant, settings: Settings) -> None:
     first = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
+    other = {**BODY, "split_seed": 1}
+    assert client.post("/v1/datasets", json=other, headers={"Idempotency-Key": "k"}).status_code == 422
     long_ago = datetime.now(UTC) - timedelta(hours=25)
     with sessions.begin() as session:
         session.execute(update(IdempotencyRecord).where(IdempotencyRecord.owner_id == tenant.owner_id).values(created_at=long_ago))
-    second = client.post("/v1/datasets", json=BODY, headers={"Idempotency-Key": "k"}).json()
+    second = client.post("/v1/datasets", json=other, headers={"Idempotency-Key": "k"}).json()
     assert second["id"] != first["id"]
     with sessions.begin() as session:
         session.execute(update(IdempotencyRecord).where(IdempotencyRecord.owner_id == tenant.owner_id).values(created_at=long_ago))

@@ -67,6 +67,27 @@ def test_a_job_shows_names_and_the_main_numbers_of_its_score(client: TestClient,
     assert client.get("/v1/jobs").json()["data"] == [shown]
 
 
+def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) -> None:
+    job = rows.job()
+    empty = {"queue_seconds": None, "run_seconds": None, "stage_seconds": None}
+    assert client.get(f"/v1/jobs/{job}").json()["usage"] == empty
+    token = rows.claim(job)
+    running = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert running == empty | {"queue_seconds": running["queue_seconds"]}
+    assert 0 <= running["queue_seconds"] < 60
+    for stage, part, seconds in (("extract", None, 1.5), ("matched", "seed 0", 0.25), ("matched", "seed 1", 0.5)):
+        rows.event(job, token, "stage", stage=stage, part=part, state="started")
+        rows.event(job, token, "stage", stage=stage, part=part, state="finished", seconds=seconds)
+    rows.event(job, token, "stage", stage="libraries", state="reused")
+    rows.succeed(job, token)
+    ended = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert ended["stage_seconds"] == {"extract": 1.5, "matched": 0.75}
+    assert 0 < ended["run_seconds"] < 60
+    canceled = rows.job()
+    rows.cancel(canceled)
+    assert client.get(f"/v1/jobs/{canceled}").json()["usage"] == empty | {"stage_seconds": {}}
+
+
 def test_a_page_of_jobs_is_one_query(client: TestClient, rows: Rows, app: FastAPI) -> None:
     for _ in range(3):
         rows.succeeded_job()

@@ -113,10 +113,14 @@ def test_a_failed_or_deleted_model_is_registered_anew(client: TestClient, rows: 
 
 
 def test_equal_registrations_at_once_make_one_model(client: TestClient) -> None:
+    def register(_: int) -> tuple[int, str]:
+        answer = client.post("/v1/models", json={"architecture": "timm:resnet18"})
+        return answer.status_code, answer.json()["id"]
+
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: client.post("/v1/models", json={"architecture": "timm:resnet18"}), range(8)))
-    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
-    assert len({answer.json()["id"] for answer in answers}) == 1
+        answers = list(pool.map(register, range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 7 + [201]
+    assert len({model for _, model in answers}) == 1
 
 
 def test_without_weights_a_model_has_the_default_ones_of_its_library(client: TestClient) -> None:

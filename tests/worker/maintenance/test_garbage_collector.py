@@ -129,7 +129,7 @@ def test_an_upload_used_by_an_open_transaction_is_not_deleted(service: Service) 
     age(service)
     with service.runtime.sessions.begin() as session:
         request = ModelCreate(architecture="timm:resnet10t", upload=upload_id)
-        model = create_model(session, service.owner_id, request, service.runtime.settings, None)
+        model, _ = create_model(session, service.owner_id, request, service.runtime.settings, None)
         collect(service)
     collect(service)
     assert files(service) == {sha256_of(service, upload_id)}
