@@ -24,8 +24,7 @@ def register_model(client: IISClient, terminal: Terminal, checkpoint: Path | Non
     settings : further arguments of `create_model`
     """
     with terminal.upload_bar(checkpoint) as progress:
-        model = client.create_model(architecture, checkpoint=checkpoint, progress=progress, **settings)
-    return model
+        return client.create_model(architecture, checkpoint=checkpoint, progress=progress, **settings)
 
 
 def register_dataset(
@@ -40,8 +39,7 @@ def register_dataset(
     """
     manifest = None if table is None else {"upload": client.upload(table).id, **(columns or {})}
     with terminal.upload_bar(data) as progress:
-        dataset = client.create_dataset(data, manifest=manifest, progress=progress, **settings)
-    return dataset
+        return client.create_dataset(data, manifest=manifest, progress=progress, **settings)
 
 
 def wait_until_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
