@@ -17,23 +17,20 @@ Checked = TypeVar("Checked", "ModelView", "DatasetView")
 
 
 def register_model(client: IISClient, terminal: Terminal, checkpoint: Path | None, architecture: str, **settings: Any) -> RegisteredModel:
-    """Register a model; say where it exists already.
+    """Register a model.
 
     Parameters
     ----------
     settings : further arguments of `create_model`
     """
     with terminal.upload_bar(checkpoint) as progress:
-        model = client.create_model(architecture, checkpoint=checkpoint, progress=progress, **settings)
-    if model.existed:
-        terminal.note(f"This model is registered already, as {model.id} ({model.name}).")
-    return model
+        return client.create_model(architecture, checkpoint=checkpoint, progress=progress, **settings)
 
 
 def register_dataset(
     client: IISClient, terminal: Terminal, data: Path, table: Path | None = None, columns: dict[str, str] | None = None, **settings: Any
 ) -> RegisteredDataset:
-    """Register a data set; say where it exists already.
+    """Register a data set.
 
     Parameters
     ----------
@@ -42,14 +39,13 @@ def register_dataset(
     """
     manifest = None if table is None else {"upload": client.upload(table).id, **(columns or {})}
     with terminal.upload_bar(data) as progress:
-        dataset = client.create_dataset(data, manifest=manifest, progress=progress, **settings)
-    if dataset.existed:
-        terminal.note(f"This data set is registered already, as {dataset.id} ({dataset.name}).")
-    return dataset
+        return client.create_dataset(data, manifest=manifest, progress=progress, **settings)
 
 
 def wait_until_ready(client: IISClient, terminal: Terminal, resource: Checked, activity: str, noun: str) -> Checked:
-    """Wait until a worker has checked a model or data set, and show its notes."""
+    """Wait until a worker has checked a model or data set; show whether it was registered before, and its notes."""
+    if getattr(resource, "existed", False):
+        terminal.note(f"{noun}: {resource.id} ({resource.name}) has the same content and settings and is used again.")
     with terminal.spinner(activity):
         ready = client.wait_until_ready(resource)
     for note in ready.info.notes if ready.info is not None else ():

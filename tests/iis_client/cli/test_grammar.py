@@ -132,7 +132,7 @@ def test_a_resource_is_named_tagged_shown_and_deleted_by_name_beginning_and_last
     assert made.returncode == 0, made.stderr
     dataset = json.loads(made.stdout)["id"]
     again = iis("datasets", "create", tmp_path / "grammar.npz", "--features")
-    assert f"This data set is registered already, as {dataset} (grammar.npz)." in again.stderr
+    assert f"Data set: {dataset} (grammar.npz) has the same content and settings and is used again." in again.stderr
 
     assert iis("datasets", "rename", "@last", "toy features").stdout == f"Data set {dataset} is named toy features.\n"
     tagged = iis("datasets", "tag", "toy features", "small", "--remove", "toy")
