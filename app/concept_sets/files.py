@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.errors import InvalidInput
+from iis_engine.display.spreadsheet_cells import guarded
 from iis_engine.vocabularies.phrases import Phrase
-from iis_engine.vocabularies.spreadsheet_cells import guarded
 
 FileFormat = Literal["txt", "json", "csv"]
 MEDIA_TYPES: dict[FileFormat, str] = {"txt": "text/plain; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8"}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Dataset, Model
 from app.db.study_rows import READY_FEATURES, READY_FEATURES_NAME, library_labels, study_rows
 from app.studies.repository import StudyRepository
-from iis_engine.vocabularies.spreadsheet_cells import guarded
+from iis_engine.display.spreadsheet_cells import guarded
 from iis_schemas.fields import FailureReason
 from iis_schemas.names import JobState
 from iis_schemas.studies.views import CellView, TableRow, TableView

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import cast
 
+from iis_engine.display.spreadsheet_cells import unguarded
 from iis_engine.errors import LibraryError
 from iis_engine.vocabularies.phrases import Phrase
-from iis_engine.vocabularies.spreadsheet_cells import unguarded
 
 UPLOAD_PHRASES_MAX = 20_000
 UPLOAD_CHARACTERS_MAX = 200

@@ -251,6 +251,8 @@ def test_json_output_is_the_json_of_the_service(
     printed = json.loads(iis(*[word.format(**names) for word in arguments], "--json").stdout)
     if arguments[0] == "predictors":
         printed, answer = (sorted(each, key=itemgetter("id")) for each in (printed, answer))
+    if arguments[0] == "keys":
+        printed, answer = ([{**key, "last_used_at": None} for key in each] for each in (printed, answer))  # it changes each minute
     assert json.dumps(printed, sort_keys=True) == json.dumps(answer, sort_keys=True)  # as text: 1 and 1.0 differ
 
 

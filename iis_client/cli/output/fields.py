@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from iis_client.cli.output.listing import Heading, Listing
+from iis_engine.display.spreadsheet_cells import guarded
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,9 +24,9 @@ def field_listing(answer: BaseModel) -> Listing:
 
 
 def csv_text(answer: BaseModel | Sequence[BaseModel]) -> str:
-    """CSV with one row per answer and one column per field, in the order of their first use."""
+    """CSV with one row per answer and one column per field, in the order of their first use; no text is a spreadsheet's formula."""
     fields = _json(answer)
-    rows = [flat_fields(each) for each in (cast("list[Any]", fields) if isinstance(fields, list) else [fields])]
+    rows = [flat_fields(_guarded(each)) for each in (cast("list[Any]", fields) if isinstance(fields, list) else [fields])]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -51,6 +52,15 @@ def flat_fields(value: Any, path: str = "") -> dict[str, str]:
             for key, text in flat_fields(field, f"{path}.{name}" if path else name).items()
         }
     return {path: _text(value)}
+
+
+def _guarded(value: Any) -> Any:
+    """The value with all texts and names in it guarded; numbers stay as they are."""
+    if isinstance(value, dict):
+        return {guarded(name): _guarded(field) for name, field in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_guarded(item) for item in cast("list[Any]", value)]
+    return guarded(value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:

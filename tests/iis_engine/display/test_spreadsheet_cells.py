@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iis_engine.vocabularies.spreadsheet_cells import guarded, unguarded
+from iis_engine.display.spreadsheet_cells import guarded, unguarded
 
 
 @pytest.mark.parametrize("text", ['=HYPERLINK("http://example.org")', "+1", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=1"])
