@@ -67,9 +67,13 @@ export interface Elements {
 
 interface CommonJob {
   id: string;
+  name: string | null;
+  tags: string[];
   state: JobState;
   model: string | null;
+  model_name: string | null;
   dataset: string;
+  dataset_name: string | null;
   progress: Progress | null;
   error: { code: string; message: string; param: string | null } | null;
   created_at: string;
@@ -78,8 +82,21 @@ interface CommonJob {
   links: Links;
 }
 
+/** The main numbers of a score. */
+export interface ScoreSummary {
+  verdict: VerdictCode | null;
+  accuracy: number | null;
+  few_concepts_mean: number | null;
+  iis: number | null;
+  iis_low: number | null;
+  iis_high: number | null;
+  gain_isotropic: number | null;
+  gain_matched: number | null;
+}
+
 export interface ScoreJob extends CommonJob {
   kind: "score";
+  summary: ScoreSummary | null;
   vlm?: string | null;
   vocabulary?: string | { id: string; version: number } | null;
   library: LibrarySpec;

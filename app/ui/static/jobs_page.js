@@ -1,20 +1,23 @@
-// Page with the list of jobs, newest first; unfinished jobs are updated, older ones are loaded on request.
+// Page with the list of jobs: filters and order in the address, actions on chosen jobs, updates of unfinished ones, more on request.
 
 import { get } from "./api.js";
-import { buttonById, byId, el, emptyState, errorNotice, loadInto, selectById } from "./dom.js";
+import { buttonById, byId, el, emptyState, errorNotice, inputById, loadInto } from "./dom.js";
 import { isFinished } from "./job_formatting.js";
 import { JobRow } from "./job_row.js";
+import { installSelection, showSelection } from "./job_selection.js";
 import { followJob } from "./job_updates.js";
+import { JOB_FILTERS, jobsQuery } from "./jobs_query.js";
 
 /** @import { Job, Page } from "../types.d.ts" */
 
 const PAGE_JOBS = 20;
 const MAX_STREAMS = 3; // browsers allow six connections to one host; the page needs some for other requests
 const REFRESH_MILLISECONDS = 3000;
+const TYPING_MILLISECONDS = 300;
 
 const list = byId("jobs");
 const older = buttonById("older");
-const filter = selectById("state");
+const filters = byId("filters");
 const inProgress = byId("in-progress");
 /** @type {Map<string, JobRow>} */
 const rows = new Map();
@@ -24,6 +27,10 @@ const streams = new Map(); // by job; the functions stop them
 let next = null;
 let shownInProgress = "";
 
+/** @param {string} name */
+const field = (name) => inputById(name); // selects have a value too
+const values = () => Object.fromEntries(JOB_FILTERS.map((name) => [name, field(name).value]));
+const selectedRows = () => [...rows.values()].filter((row) => row.box.checked);
 const unfinishedRows = () => [...rows.values()].filter((row) => !isFinished(row.job.state));
 
 /** Running jobs are listed below all queued ones, which are newer; link to them above the list. */
@@ -60,23 +67,46 @@ function openStreams() {
   }
 }
 
-function firstPage() {
-  return `/v1/jobs?limit=${PAGE_JOBS}${filter.value ? `&state=${filter.value}` : ""}`;
+const firstPage = () => `/v1/jobs?${jobsQuery(values(), PAGE_JOBS)}`;
+
+/** Set the filters to those of the page's address. */
+function readFilters() {
+  const query = new URLSearchParams(location.search);
+  for (const name of JOB_FILTERS) field(name).value = query.get(name) ?? "";
+}
+
+/** Write the filters to the page's address. */
+function writeFilters() {
+  const query = new URLSearchParams(Object.entries(values()).filter(([, value]) => value.trim()));
+  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+}
+
+/** The number of chosen jobs and running ones. */
+function onChange() {
+  showInProgress();
+  showSelection(selectedRows());
+}
+
+/** Offer the tags of the listed jobs. */
+function showTags() {
+  const tags = new Set([...rows.values()].flatMap(({ job }) => job.tags));
+  byId("tags").replaceChildren(...[...tags].sort().map((tag) => el("option", { value: tag })));
 }
 
 /** @param {Page<Job>} page */
 function addRows(page) {
-  const added = page.data.filter((job) => !rows.has(job.id)).map((job) => new JobRow(job, showInProgress));
+  const added = page.data.filter((job) => !rows.has(job.id)).map((job) => new JobRow(job, onChange));
   for (const row of added) rows.set(row.job.id, row);
   next = page.links.next ?? null;
   older.hidden = next === null;
-  showInProgress();
+  onChange();
+  showTags();
   openStreams();
   return added;
 }
 
 function emptyList() {
-  if (filter.value) return emptyState("No matching jobs", "You have no jobs in this state.");
+  if (jobsQuery(values(), PAGE_JOBS).size > 1) return emptyState("No matching jobs", "None of your jobs matches the filters.");
   return el(
     "div",
     { class: "empty-state" },
@@ -90,7 +120,7 @@ function show() {
   for (const stop of streams.values()) stop();
   streams.clear();
   rows.clear();
-  showInProgress();
+  onChange();
   older.hidden = true;
   return loadInto(list, "Loading your jobs …", async () => {
     const added = addRows(await get(firstPage()));
@@ -124,6 +154,22 @@ async function refresh() {
   setTimeout(refresh, REFRESH_MILLISECONDS);
 }
 
-filter.addEventListener("change", show);
+/** @type {number | undefined} */
+let typing;
+filters.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    writeFilters();
+    show();
+  }, TYPING_MILLISECONDS);
+});
+filters.addEventListener("submit", (event) => event.preventDefault());
+installSelection(selectedRows, (row) => {
+  row.node.remove();
+  rows.delete(row.job.id);
+  onChange();
+  if (!rows.size) show();
+});
+readFilters();
 await show();
 refresh();
