@@ -591,14 +591,57 @@ interface Validated {
   links: Links;
 }
 
-export interface Model extends Validated {
-  role: "backbone" | "vlm";
-  architecture: string;
-  lineage: { seed: number; epoch: number; weight: number } | null;
+interface Described {
+  tags: string[];
+  notes: string | null;
+  digest: string | null;
+  created_at: string;
 }
 
-export interface Dataset extends Validated {
+export interface Model extends Validated, Described {
+  role: "backbone" | "vlm";
+  architecture: string;
+  arguments: Record<string, unknown>;
+  pretrained: string | null;
+  initial_seed: number | null;
+  layer: string | null;
+  pooling: string | null;
+  lineage: { job: string; parent: string; seed: number; epoch: number; weight: number } | null;
+  info: {
+    num_features?: number | null;
+    input_size?: number[] | null;
+    parameter_count?: number | null;
+    preprocessing?: Record<string, unknown> | null;
+    notes?: string[];
+  } | null;
+}
+
+export interface Dataset extends Validated, Described {
   kind: "images" | "features";
+  split_seed: number;
+  test_share: number;
+  info: {
+    class_names?: string[];
+    train?: number | null;
+    test?: number | null;
+    counts?: { train: Record<string, number>; test: Record<string, number> };
+    corrupt_count?: number | null;
+    corrupt?: string[] | null;
+    corrupt_reasons?: Record<string, number> | null;
+    ignored_count?: number | null;
+    num_features?: number | null;
+    warnings?: string[];
+    notes?: string[];
+  } | null;
+}
+
+/** Numbers of the rows that use a model or data set. */
+export interface Uses {
+  unfinished_jobs: number;
+  finished_jobs: number;
+  studies: number;
+  concept_libraries: number;
+  deletable: boolean;
 }
 
 export interface ConceptSet {

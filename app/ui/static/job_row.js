@@ -6,6 +6,7 @@ import { asPageError } from "./errors.js";
 import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
 import { describeJob, describeProgress, isFinished, stateName } from "./job_formatting.js";
 import { stateLabel } from "./job_heading.js";
+import { tagLinks } from "./list_filters.js";
 import { describeVerdict } from "./report_formatting.js";
 import { datasetName, modelName } from "./resource_names.js";
 import { valueScale } from "./score_scale.js";
@@ -37,12 +38,11 @@ export class JobRow {
     const time = el("time", { datetime: job.created_at }, formatTime(job.created_at));
     const model = job.name ? [modelName(job), " · "] : [];
     const about = el("p", { class: "job-about" }, model, datasetName(job), " · ", describeJob(job), " · ", time);
-    const tags = job.tags.length ? el("p", { class: "tags" }, job.tags.map((tag) => [el("a", { href: `/?tag=${encodeURIComponent(tag)}` }, tag), " "])) : null;
     this.node = el(
       "li",
       { class: "job" },
       el("div", { class: "job-choice" }, this.box, this.state),
-      el("div", { class: "job-description" }, this.link, about, tags),
+      el("div", { class: "job-description" }, this.link, about, tagLinks("/", job.tags)),
       this.outcome,
       this.actions,
     );
@@ -120,7 +120,7 @@ function scoreSummary(summary) {
     el("span", {}, iisAbbreviation(), " ", el("strong", {}, formatNumber(iis)), " ", formatHalfWidth(low, high)),
     el("span", {}, " gain ", el("strong", {}, formatSigned(matched))),
     el("span", {}, " few concepts ", el("strong", {}, formatPercent(few))),
-    el("span", {}, " whole ", el("strong", {}, formatPercent(accuracy))),
+    el("span", {}, " accuracy ", el("strong", {}, formatPercent(accuracy))),
   );
   return [
     verdict ? el("p", { class: `job-verdict ${tone}` }, el("span", { class: "verdict-symbol", "aria-hidden": "true" }, symbol), " ", title) : "",

@@ -1,23 +1,22 @@
 // Page with the list of jobs: filters and order in the address, actions on chosen jobs, updates of unfinished ones, more on request.
 
 import { get } from "./api.js";
-import { buttonById, byId, el, emptyState, errorNotice, inputById, loadInto } from "./dom.js";
+import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
 import { isFinished } from "./job_formatting.js";
 import { JobRow } from "./job_row.js";
 import { installSelection, showSelection } from "./job_selection.js";
 import { followJob } from "./job_updates.js";
-import { JOB_FILTERS, jobsQuery } from "./jobs_query.js";
+import { installFilters, offerTags } from "./list_filters.js";
+import { listQuery } from "./list_query.js";
 
 /** @import { Job, Page } from "../types.d.ts" */
 
 const PAGE_JOBS = 20;
 const MAX_STREAMS = 3; // browsers allow six connections to one host; the page needs some for other requests
 const REFRESH_MILLISECONDS = 3000;
-const TYPING_MILLISECONDS = 300;
 
 const list = byId("jobs");
 const older = buttonById("older");
-const filters = byId("filters");
 const inProgress = byId("in-progress");
 /** @type {Map<string, JobRow>} */
 const rows = new Map();
@@ -27,9 +26,7 @@ const streams = new Map(); // by job; the functions stop them
 let next = null;
 let shownInProgress = "";
 
-/** @param {string} name */
-const field = (name) => inputById(name); // selects have a value too
-const values = () => Object.fromEntries(JOB_FILTERS.map((name) => [name, field(name).value]));
+const values = installFilters(["name", "state", "kind", "tag", "sort"], show);
 const selectedRows = () => [...rows.values()].filter((row) => row.box.checked);
 const unfinishedRows = () => [...rows.values()].filter((row) => !isFinished(row.job.state));
 
@@ -67,30 +64,12 @@ function openStreams() {
   }
 }
 
-const firstPage = () => `/v1/jobs?${jobsQuery(values(), PAGE_JOBS)}`;
-
-/** Set the filters to those of the page's address. */
-function readFilters() {
-  const query = new URLSearchParams(location.search);
-  for (const name of JOB_FILTERS) field(name).value = query.get(name) ?? "";
-}
-
-/** Write the filters to the page's address. */
-function writeFilters() {
-  const query = new URLSearchParams(Object.entries(values()).filter(([, value]) => value.trim()));
-  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
-}
+const firstPage = () => `/v1/jobs?${listQuery(values(), PAGE_JOBS)}`;
 
 /** The number of chosen jobs and running ones. */
 function onChange() {
   showInProgress();
   showSelection(selectedRows());
-}
-
-/** Offer the tags of the listed jobs. */
-function showTags() {
-  const tags = new Set([...rows.values()].flatMap(({ job }) => job.tags));
-  byId("tags").replaceChildren(...[...tags].sort().map((tag) => el("option", { value: tag })));
 }
 
 /** @param {Page<Job>} page */
@@ -100,13 +79,13 @@ function addRows(page) {
   next = page.links.next ?? null;
   older.hidden = next === null;
   onChange();
-  showTags();
+  offerTags([...rows.values()].map(({ job }) => job));
   openStreams();
   return added;
 }
 
 function emptyList() {
-  if (jobsQuery(values(), PAGE_JOBS).size > 1) return emptyState("No matching jobs", "None of your jobs matches the filters.");
+  if (Object.values(values()).some(Boolean)) return emptyState("No matching jobs", "None of your jobs matches the filters.");
   return el(
     "div",
     { class: "empty-state" },
@@ -154,22 +133,11 @@ async function refresh() {
   setTimeout(refresh, REFRESH_MILLISECONDS);
 }
 
-/** @type {number | undefined} */
-let typing;
-filters.addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(() => {
-    writeFilters();
-    show();
-  }, TYPING_MILLISECONDS);
-});
-filters.addEventListener("submit", (event) => event.preventDefault());
 installSelection(selectedRows, (row) => {
   row.node.remove();
   rows.delete(row.job.id);
   onChange();
   if (!rows.size) show();
 });
-readFilters();
 await show();
 refresh();

@@ -1,0 +1,21 @@
+// Deletion of a model or data set: says what uses it, and asks.
+
+import { get, request } from "./api.js";
+import { PageError } from "./errors.js";
+import { deletionQuestion, deletionRefusal } from "./uses_formatting.js";
+
+/** @import { Dataset, Model, Uses } from "../types.d.ts" */
+
+/**
+ * @param {"model" | "data set"} noun
+ * @param {Model | Dataset} resource
+ * @returns {Promise<boolean>} whether it was deleted
+ */
+export async function deleteResource(noun, { name, links }) {
+  /** @type {Uses} */
+  const uses = await get(`${links.self}/uses`);
+  if (!uses.deletable) throw new PageError(deletionRefusal(noun, name, uses));
+  if (!confirm(deletionQuestion(noun, name, uses))) return false;
+  await request("DELETE", links.self);
+  return true;
+}
