@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { announce, el, errorNotice } from "./dom.js";
 import { asPageError } from "./errors.js";
+import { escapeInvisible } from "./escaping.js";
 import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
 import { describeJob, describeProgress, isFinished, stateName } from "./job_formatting.js";
 import { stateLabel } from "./job_heading.js";
@@ -26,7 +27,7 @@ export class JobRow {
   constructor(job, onChange) {
     this.job = job;
     this.onChange = onChange;
-    this.name = job.name ?? modelName(job);
+    this.name = job.name ? escapeInvisible(job.name) : modelName(job);
     this.description = `${this.name}, ${describeJob(job)}, ${datasetName(job)}`;
     this.state = el("p", { class: "job-state" });
     this.link = el("a", { href: `/jobs/${job.id}`, class: "job-name" }, this.name);

@@ -2,6 +2,7 @@
 
 import { get, request } from "./api.js";
 import { PageError } from "./errors.js";
+import { escapeInvisible } from "./escaping.js";
 import { deletionQuestion, deletionRefusal } from "./uses_formatting.js";
 
 /** @import { Dataset, Model, Uses } from "../types.d.ts" */
@@ -14,8 +15,9 @@ import { deletionQuestion, deletionRefusal } from "./uses_formatting.js";
 export async function deleteResource(noun, { name, links }) {
   /** @type {Uses} */
   const uses = await get(`${links.self}/uses`);
-  if (!uses.deletable) throw new PageError(deletionRefusal(noun, name, uses));
-  if (!confirm(deletionQuestion(noun, name, uses))) return false;
+  const shown = escapeInvisible(name);
+  if (!uses.deletable) throw new PageError(deletionRefusal(noun, shown, uses));
+  if (!confirm(deletionQuestion(noun, shown, uses))) return false;
   await request("DELETE", links.self);
   return true;
 }

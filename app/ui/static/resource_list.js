@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { announce, buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
+import { escapeInvisible } from "./escaping.js";
 import { formatTime } from "./formatting.js";
 import { installFilters, offerTags, tagLinks } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
@@ -39,7 +40,7 @@ export async function showList({ noun, path, about }) {
   /** @param {Item} item */
   function row(item) {
     const outcome = el("div", { class: "job-outcome" }, item.state === "failed" ? el("p", { class: "job-error" }, item.error?.message ?? "") : null);
-    const button = el("button", { type: "button", class: "subtle", "aria-label": `Delete ${item.name}` }, "Delete");
+    const button = el("button", { type: "button", class: "subtle", "aria-label": `Delete ${escapeInvisible(item.name)}` }, "Delete");
     const node = el(
       "li",
       { class: "job" },
@@ -59,7 +60,7 @@ export async function showList({ noun, path, about }) {
         if (!(await deleteResource(noun, item))) return;
         items = items.filter((other) => other !== item);
         node.remove();
-        announce(`${item.name} was deleted.`);
+        announce(`${escapeInvisible(item.name)} was deleted.`);
         if (!items.length) await show();
       } catch (error) {
         outcome.replaceChildren(errorNotice(error));

@@ -2,6 +2,7 @@
 
 import { get, request } from "./api.js";
 import { announce, byId, el, errorNotice, inputById, loadInto, section, table } from "./dom.js";
+import { escapeInvisible } from "./escaping.js";
 import { formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
 import { describeJob, stateName } from "./job_formatting.js";
 import { describeVerdict } from "./report_formatting.js";
@@ -31,8 +32,9 @@ export async function showResource({ noun, path, parameter, sections }) {
       get(`/v1${path}/${id}/uses`),
       get(`/v1/jobs?${parameter}=${encodeURIComponent(id)}&limit=${MAX_JOBS}`),
     ]);
-    byId("resource-title").textContent = item.name;
-    document.title = `${item.name} · ${document.title}`;
+    const name = escapeInvisible(item.name);
+    byId("resource-title").textContent = name;
+    document.title = `${name} · ${document.title}`;
     byId("resource-state").replaceChildren(checkState(item.state));
     return [
       item.error ? el("p", { class: "notice error" }, item.error.message) : null,
@@ -66,7 +68,7 @@ function descriptionSection(noun, item) {
     problem.replaceChildren();
     try {
       await request("PATCH", item.links.self, { json: changes });
-      byId("resource-title").textContent = changes.name;
+      byId("resource-title").textContent = escapeInvisible(changes.name);
       announce(`The ${noun} was saved.`);
       problem.replaceChildren(el("p", { class: "help" }, "Saved."));
     } catch (error) {

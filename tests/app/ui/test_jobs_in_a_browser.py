@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, expect
 
 from iis_client.client import IISClient
 from iis_client.errors import ConflictError, JobCanceledError
@@ -77,7 +77,12 @@ def test_chosen_jobs_are_deleted_after_a_question_that_says_what_is_lost(open_wi
         expect(bar).to_contain_text("1 job chosen")
         expect(bar.get_by_role("button", name="Cancel")).to_be_hidden()
         questions: list[str] = []
-        page.once("dialog", lambda dialog: (questions.append(dialog.message), dialog.dismiss()))
+
+        def decline(dialog: Dialog) -> None:
+            questions.append(dialog.message)
+            dialog.dismiss()
+
+        page.once("dialog", decline)
         bar.get_by_role("button", name="Delete 1").click()
         assert "Results, concept libraries, explanations, figures and events are lost" in questions[0]
         expect(row).to_have_count(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, expect
 
 from iis_client.client import IISClient
 from support.browser import OpenWindow, ScoredJob
@@ -25,7 +25,7 @@ def test_a_model_page_shows_its_settings_and_scores_and_saves_its_description(op
         page.get_by_text("Name, tags and notes").click()
         page.get_by_label("Tags, with commas between").fill("first, second")
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("Saved.")).to_be_visible(timeout=SOON)
+        expect(page.get_by_text("Saved.", exact=True)).to_be_visible(timeout=SOON)
         assert client.model(scored_job.model).tags == ["first", "second"]
         window.open("/models?tag=second")
         expect(page.locator(".job")).to_have_count(1, timeout=SOON)
@@ -39,7 +39,15 @@ def test_a_data_set_is_deleted_after_a_question_that_says_what_uses_it(open_wind
     page = window.page
     window.sign_in()
     questions: list[str] = []
-    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.accept() if "spare" in dialog.message else dialog.dismiss()))
+
+    def answer(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        if "spare" in dialog.message:
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    page.on("dialog", answer)
     with IISClient(scored_job.account.url, scored_job.account.api_key) as client:
         dataset = client.dataset(scored_job.dataset)
         window.open(f"/datasets/{scored_job.dataset}")
