@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, literal_column, text
+from sqlalchemy import ColumnElement, Text, cast, literal_column, or_, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,12 @@ class Described:
     notes: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=text("'{}'"))
     user_metadata: Mapped[Json] = mapped_column(default=dict, server_default=text("'{}'"))  # `metadata` of the API; text by key
+
+    @classmethod
+    def searched_names(cls) -> Sequence[Any]:
+        """Columns that a search by name reads."""
+        table: type[Any] = cls
+        return (table.name,)
 
 
 @dataclass(frozen=True)
@@ -42,5 +48,5 @@ class DescriptionFilters:
             pairs = (cast({key: value}, JSONB) for key, value in self.metadata)
             found += [*(table.user_metadata.contains(pair) for pair in pairs), literal_column(HAS_METADATA)]
         if self.name_contains is not None:
-            found.append(table.name.icontains(self.name_contains, autoescape=True))
+            found.append(or_(*(name.icontains(self.name_contains, autoescape=True) for name in table.searched_names())))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -277,6 +278,11 @@ class Job(Described, Base):
     stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @classmethod
+    def searched_names(cls) -> Sequence[Any]:
+        """Of the job, its model and its data set: the names that lists show."""
+        return (cls.name, cls.model_name, cls.dataset_name)
 
 
 class JobEvent(Base):

@@ -30,7 +30,13 @@ async def _filters(
         list[Pair] | None, Query(max_length=MAX_PAIRS, description="KEY:VALUE, a pair that each has; repeat it for several.")
     ] = None,
     name_contains: Annotated[
-        str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="Part of the name, in any case.")
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^\x00]+$",
+            description="Part of the name, in any case; of a job also of its model's or data set's name.",
+        ),
     ] = None,
 ) -> DescriptionFilters:
     pairs = [pair.partition(":") for pair in metadata or ()]

@@ -67,9 +67,13 @@ export interface Elements {
 
 interface CommonJob {
   id: string;
+  name: string | null;
+  tags: string[];
   state: JobState;
   model: string | null;
+  model_name: string | null;
   dataset: string;
+  dataset_name: string | null;
   progress: Progress | null;
   error: { code: string; message: string; param: string | null } | null;
   created_at: string;
@@ -78,8 +82,21 @@ interface CommonJob {
   links: Links;
 }
 
+/** The main numbers of a score. */
+export interface ScoreSummary {
+  verdict: VerdictCode | null;
+  accuracy: number | null;
+  few_concepts_mean: number | null;
+  iis: number | null;
+  iis_low: number | null;
+  iis_high: number | null;
+  gain_isotropic: number | null;
+  gain_matched: number | null;
+}
+
 export interface ScoreJob extends CommonJob {
   kind: "score";
+  summary: ScoreSummary | null;
   vlm?: string | null;
   vocabulary?: string | { id: string; version: number } | null;
   library: LibrarySpec;
@@ -574,14 +591,57 @@ interface Validated {
   links: Links;
 }
 
-export interface Model extends Validated {
-  role: "backbone" | "vlm";
-  architecture: string;
-  lineage: { seed: number; epoch: number; weight: number } | null;
+interface Described {
+  tags: string[];
+  notes: string | null;
+  digest: string | null;
+  created_at: string;
 }
 
-export interface Dataset extends Validated {
+export interface Model extends Validated, Described {
+  role: "backbone" | "vlm";
+  architecture: string;
+  arguments: Record<string, unknown>;
+  pretrained: string | null;
+  initial_seed: number | null;
+  layer: string | null;
+  pooling: string | null;
+  lineage: { job: string; parent: string; seed: number; epoch: number; weight: number } | null;
+  info: {
+    num_features?: number | null;
+    input_size?: number[] | null;
+    parameter_count?: number | null;
+    preprocessing?: Record<string, unknown> | null;
+    notes?: string[];
+  } | null;
+}
+
+export interface Dataset extends Validated, Described {
   kind: "images" | "features";
+  split_seed: number;
+  test_share: number;
+  info: {
+    class_names?: string[];
+    train?: number | null;
+    test?: number | null;
+    counts?: { train: Record<string, number>; test: Record<string, number> };
+    corrupt_count?: number | null;
+    corrupt?: string[] | null;
+    corrupt_reasons?: Record<string, number> | null;
+    ignored_count?: number | null;
+    num_features?: number | null;
+    warnings?: string[];
+    notes?: string[];
+  } | null;
+}
+
+/** Numbers of the rows that use a model or data set. */
+export interface Uses {
+  unfinished_jobs: number;
+  finished_jobs: number;
+  studies: number;
+  concept_libraries: number;
+  deletable: boolean;
 }
 
 export interface ConceptSet {

@@ -108,7 +108,7 @@ class Jobs(Results):
         Parameters
         ----------
         sort : `-iis` for the highest scores first; jobs without a score are lowest
-        filters : `tags` and `metadata` that each has, and `name_contains`, a part of its name
+        filters : `tags` and `metadata` that each has, and `name_contains`, a part of the name of the job, its model or its data set
         """
         model_id, dataset_id = (None if one is None else id_of(one) for one in (model, dataset))
         query = list_query(filters, sort, kind=kind, state=state, model=model_id, dataset=dataset_id)

@@ -22,6 +22,8 @@ class ScoredJob:
     account: Address
     id: str
     archive: Path
+    model: str
+    dataset: str
 
 
 @dataclass

@@ -26,7 +26,7 @@ await loadInto(byId("choice"), "Loading finished jobs …", async () => {
   /** @type {ScoreJob[]} */
   const jobs = await getAll("/v1/jobs?state=succeeded&kind=score&limit=100", MAX_LISTED);
   if (!jobs.length) return emptyState("No finished jobs", "Finished score jobs can be compared here.");
-  const named = await Promise.all(jobs.map(withNames));
+  const named = jobs.map(withNames);
   for (const item of named) jobsById.set(item.job.id, item);
   for (const id of selected) if (!jobsById.has(id)) selected.delete(id);
   return el("fieldset", { class: "chooser" }, el("legend", {}, "Finished jobs, newest first"), named.map(checkbox));
@@ -35,11 +35,10 @@ if (jobsById.size) await compare();
 
 /**
  * @param {ScoreJob} job
- * @returns {Promise<NamedJob>}
+ * @returns {NamedJob}
  */
-async function withNames(job) {
-  const [model, dataset] = await Promise.all([modelName(job), datasetName(job)]);
-  return { job, dataset, title: `${model}, ${describeLibrary(job.library)}` };
+function withNames(job) {
+  return { job, dataset: datasetName(job), title: `${modelName(job)}, ${describeLibrary(job.library)}` };
 }
 
 /** @param {NamedJob} item */

@@ -22,11 +22,12 @@ export function configurationRows({ protocol, edition, train_count, test_count, 
 }
 
 /**
+ * Names in words and values of nested settings, without missing ones.
  * @param {string} group
  * @param {Record<string, unknown>} values
  * @returns {[string, string][]}
  */
-function rowsOf(group, values) {
+export function rowsOf(group, values) {
   return Object.entries(values).flatMap(([name, value]) => {
     if (isMissing(value)) return [];
     const title = [group, NAMES[name] ?? name.replaceAll("_", " ")].filter(Boolean).join(": ");

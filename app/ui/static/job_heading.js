@@ -25,10 +25,10 @@ export async function loadJob() {
   const [id, currentPage] = pathParts();
   /** @type {Job} */
   const job = await get(`/v1/jobs/${encodeURIComponent(id)}`);
-  const [model, dataset] = await Promise.all([modelName(job), datasetName(job)]);
-  byId("job-title").textContent = model;
-  byId("job-about").textContent = jobSummary(job, dataset);
-  document.title = `${model} · ${document.title}`;
+  const title = modelName(job);
+  byId("job-title").textContent = title;
+  byId("job-about").textContent = jobSummary(job, datasetName(job));
+  document.title = `${title} · ${document.title}`;
   showState(job);
   const current = currentPage ? `/${currentPage}` : "";
   const pages = job.kind === "score" ? PAGES : PAGES.slice(0, 1);

@@ -1,49 +1,53 @@
-// One row of the job list: name, description, state, progress or result, cancel button.
+// One row of the job list: name, description, state, progress or main numbers, cancel button. Scores come with the list itself.
 
 import { get, post } from "./api.js";
 import { announce, el, errorNotice } from "./dom.js";
 import { asPageError } from "./errors.js";
-import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
+import { escapeInvisible } from "./escaping.js";
+import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
 import { describeJob, describeProgress, isFinished, stateName } from "./job_formatting.js";
 import { stateLabel } from "./job_heading.js";
+import { tagLinks } from "./list_filters.js";
+import { describeVerdict } from "./report_formatting.js";
 import { datasetName, modelName } from "./resource_names.js";
-import { scoreScale } from "./score_scale.js";
+import { valueScale } from "./score_scale.js";
 
-/** @import { ExplainResult, FinetuneResult, Job, Progress, ScoreResult } from "../types.d.ts" */
+/** @import { ExplainResult, FinetuneResult, Job, Progress, ScoreSummary } from "../types.d.ts" */
+
+const MAX_RESULTS = 5; // requests of a page for results that the list does not have; the other rows link to them
+let requestedResults = 0;
 
 const iisAbbreviation = () => el("abbr", { title: "Inherent Interpretability Score" }, "IIS");
 
 export class JobRow {
   /**
    * @param {Job} job
-   * @param {() => void} onChange called when the name or the state has changed
+   * @param {() => void} onChange called when the state or the choice has changed
    */
   constructor(job, onChange) {
     this.job = job;
     this.onChange = onChange;
+    this.name = job.name ? escapeInvisible(job.name) : modelName(job);
+    this.description = `${this.name}, ${describeJob(job)}, ${datasetName(job)}`;
     this.state = el("p", { class: "job-state" });
-    this.link = el("a", { href: `/jobs/${job.id}`, class: "job-name" }, job.model ?? "Precomputed features");
-    this.dataset = el("span", {}, job.dataset);
+    this.link = el("a", { href: `/jobs/${job.id}`, class: "job-name" }, this.name);
+    this.box = el("input", { type: "checkbox", "aria-label": `Choose ${this.description}`, onchange: onChange });
     this.outcome = el("div", { class: "job-outcome" });
     this.cancelButton = el("button", { type: "button", class: "subtle", onclick: () => this.cancel() }, "Cancel");
+    this.cancelButton.setAttribute("aria-label", `Cancel ${this.name}, ${describeJob(job)}`);
     this.actions = el("div", { class: "job-actions" });
     const time = el("time", { datetime: job.created_at }, formatTime(job.created_at));
-    const about = el("p", { class: "job-about" }, this.dataset, " · ", describeJob(job), " · ", time);
-    this.node = el("li", { class: "job" }, this.state, el("div", { class: "job-description" }, this.link, about), this.outcome, this.actions);
-    this.showNames();
+    const model = job.name ? [modelName(job), " · "] : [];
+    const about = el("p", { class: "job-about" }, model, datasetName(job), " · ", describeJob(job), " · ", time);
+    this.node = el(
+      "li",
+      { class: "job" },
+      el("div", { class: "job-choice" }, this.box, this.state),
+      el("div", { class: "job-description" }, this.link, about, tagLinks("/", job.tags)),
+      this.outcome,
+      this.actions,
+    );
     this.show(job);
-  }
-
-  get name() {
-    return this.link.textContent ?? "";
-  }
-
-  async showNames() {
-    const [model, dataset] = await Promise.all([modelName(this.job), datasetName(this.job)]);
-    this.link.textContent = model;
-    this.dataset.textContent = dataset;
-    this.cancelButton.setAttribute("aria-label", `Cancel ${model}, ${describeJob(this.job)}`);
-    this.onChange();
   }
 
   /** @param {Job} job */
@@ -54,7 +58,7 @@ export class JobRow {
     this.state.replaceChildren(...stateLabel(job.state));
     this.actions.replaceChildren(...(["queued", "running"].includes(job.state) ? [this.cancelButton] : []));
     if (justFinished) announce(`${this.name}: ${stateName(job.state)}.`);
-    if (job.state === "succeeded") this.showResult();
+    if (job.state === "succeeded") this.showResult(job);
     else if (job.state === "failed") this.showError(job.error?.message ?? "");
     else if (job.progress && !isFinished(job.state)) this.showProgress(job.progress);
     else this.outcome.replaceChildren();
@@ -73,11 +77,21 @@ export class JobRow {
     this.outcome.replaceChildren(el("p", { class: "job-error" }, message));
   }
 
-  async showResult() {
+  /** @param {Job} job */
+  async showResult(job) {
+    if (job.kind === "score") {
+      this.outcome.replaceChildren(...(job.summary ? scoreSummary(job.summary) : []));
+      return;
+    }
+    if (requestedResults >= MAX_RESULTS) {
+      this.outcome.replaceChildren(el("p", {}, el("a", { href: `/jobs/${job.id}` }, "Result")));
+      return;
+    }
+    requestedResults += 1;
     try {
-      /** @type {ScoreResult | ExplainResult | FinetuneResult} */
-      const result = await get(this.job.links.result);
-      this.outcome.replaceChildren(...resultSummary(result));
+      /** @type {ExplainResult | FinetuneResult} */
+      const result = await get(job.links.result);
+      this.outcome.replaceChildren(resultSummary(result));
     } catch (error) {
       this.showError(asPageError(error).message);
     }
@@ -95,19 +109,33 @@ export class JobRow {
   }
 }
 
-/**
- * @param {ScoreResult | ExplainResult | FinetuneResult} result
- * @returns {Element[]}
- */
+/** @param {ScoreSummary} summary */
+function scoreSummary(summary) {
+  const { verdict, accuracy, few_concepts_mean: few, iis, iis_low: low, iis_high: high, gain_isotropic: isotropic, gain_matched: matched } = summary;
+  const { symbol, tone, title } = verdict ? describeVerdict({ code: verdict }) : { symbol: "", tone: "neutral", title: "" };
+  /** @param {number | null} gain */
+  const control = (gain) => (isMissing(iis) || isMissing(gain) ? null : iis - gain);
+  const numbers = el(
+    "p",
+    { class: "job-numbers" },
+    el("span", {}, iisAbbreviation(), " ", el("strong", {}, formatNumber(iis)), " ", formatHalfWidth(low, high)),
+    el("span", {}, " gain ", el("strong", {}, formatSigned(matched))),
+    el("span", {}, " few concepts ", el("strong", {}, formatPercent(few))),
+    el("span", {}, " accuracy ", el("strong", {}, formatPercent(accuracy))),
+  );
+  return [
+    verdict ? el("p", { class: `job-verdict ${tone}` }, el("span", { class: "verdict-symbol", "aria-hidden": "true" }, symbol), " ", title) : "",
+    numbers,
+    valueScale({ value: iis, low, high }, { isotropic: control(isotropic), matched: control(matched) }),
+  ];
+}
+
+/** @param {ExplainResult | FinetuneResult} result */
 function resultSummary(result) {
   if (result.kind === "explain") {
     const { count, agreement } = result.summary;
-    return [el("p", {}, `${formatCount(count, "image")}, agreement ${formatPercent(agreement)}`)];
+    return el("p", {}, `${formatCount(count, "image")}, agreement ${formatPercent(agreement)}`);
   }
-  if (result.kind === "finetune") {
-    const { mean, low, high } = result.differences.iis.treatment_minus_control;
-    return [el("p", {}, iisAbbreviation(), " ", el("strong", {}, formatSigned(mean)), ` vs control ${formatHalfWidth(low, high)}`)];
-  }
-  const { iis, iis_low: low, iis_high: high } = result.report;
-  return [el("p", {}, iisAbbreviation(), " ", el("strong", {}, formatNumber(iis)), " ", formatHalfWidth(low, high)), scoreScale(result.report)];
+  const { mean, low, high } = result.differences.iis.treatment_minus_control;
+  return el("p", {}, iisAbbreviation(), " ", el("strong", {}, formatSigned(mean)), ` vs control ${formatHalfWidth(low, high)}`);
 }

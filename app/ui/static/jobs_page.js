@@ -1,10 +1,13 @@
-// Page with the list of jobs, newest first; unfinished jobs are updated, older ones are loaded on request.
+// Page with the list of jobs: filters and order in the address, actions on chosen jobs, updates of unfinished ones, more on request.
 
 import { get } from "./api.js";
-import { buttonById, byId, el, emptyState, errorNotice, loadInto, selectById } from "./dom.js";
+import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
 import { isFinished } from "./job_formatting.js";
 import { JobRow } from "./job_row.js";
+import { installSelection, showSelection } from "./job_selection.js";
 import { followJob } from "./job_updates.js";
+import { installFilters, offerTags } from "./list_filters.js";
+import { listQuery } from "./list_query.js";
 
 /** @import { Job, Page } from "../types.d.ts" */
 
@@ -14,7 +17,6 @@ const REFRESH_MILLISECONDS = 3000;
 
 const list = byId("jobs");
 const older = buttonById("older");
-const filter = selectById("state");
 const inProgress = byId("in-progress");
 /** @type {Map<string, JobRow>} */
 const rows = new Map();
@@ -24,6 +26,8 @@ const streams = new Map(); // by job; the functions stop them
 let next = null;
 let shownInProgress = "";
 
+const values = installFilters(["name", "state", "kind", "tag", "sort"], show);
+const selectedRows = () => [...rows.values()].filter((row) => row.box.checked);
 const unfinishedRows = () => [...rows.values()].filter((row) => !isFinished(row.job.state));
 
 /** Running jobs are listed below all queued ones, which are newer; link to them above the list. */
@@ -60,23 +64,28 @@ function openStreams() {
   }
 }
 
-function firstPage() {
-  return `/v1/jobs?limit=${PAGE_JOBS}${filter.value ? `&state=${filter.value}` : ""}`;
+const firstPage = () => `/v1/jobs?${listQuery(values(), PAGE_JOBS)}`;
+
+/** The number of chosen jobs and running ones. */
+function onChange() {
+  showInProgress();
+  showSelection(selectedRows());
 }
 
 /** @param {Page<Job>} page */
 function addRows(page) {
-  const added = page.data.filter((job) => !rows.has(job.id)).map((job) => new JobRow(job, showInProgress));
+  const added = page.data.filter((job) => !rows.has(job.id)).map((job) => new JobRow(job, onChange));
   for (const row of added) rows.set(row.job.id, row);
   next = page.links.next ?? null;
   older.hidden = next === null;
-  showInProgress();
+  onChange();
+  offerTags([...rows.values()].map(({ job }) => job));
   openStreams();
   return added;
 }
 
 function emptyList() {
-  if (filter.value) return emptyState("No matching jobs", "You have no jobs in this state.");
+  if (Object.values(values()).some(Boolean)) return emptyState("No matching jobs", "None of your jobs matches the filters.");
   return el(
     "div",
     { class: "empty-state" },
@@ -90,7 +99,7 @@ function show() {
   for (const stop of streams.values()) stop();
   streams.clear();
   rows.clear();
-  showInProgress();
+  onChange();
   older.hidden = true;
   return loadInto(list, "Loading your jobs …", async () => {
     const added = addRows(await get(firstPage()));
@@ -124,6 +133,11 @@ async function refresh() {
   setTimeout(refresh, REFRESH_MILLISECONDS);
 }
 
-filter.addEventListener("change", show);
+installSelection(selectedRows, (row) => {
+  row.node.remove();
+  rows.delete(row.job.id);
+  onChange();
+  if (!rows.size) show();
+});
 await show();
 refresh();

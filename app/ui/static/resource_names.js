@@ -1,40 +1,16 @@
-// Names of models and data sets, requested once per page.
+// Names of the models and data sets of jobs, as the jobs have them; titles of several jobs.
 
-import { get } from "./api.js";
 import { escapeInvisible } from "./escaping.js";
 
 /** @import { Job } from "../types.d.ts" */
 
-/** @type {Map<string, Promise<string | null>>} */
-const names = new Map();
-
-/** @param {string} path */
-function requestName(path) {
-  const known = names.get(path);
-  if (known) return known;
-  /** @type {Promise<{name: string}>} */
-  const response = get(path);
-  const name = response.then((resource) => escapeInvisible(resource.name), () => null);
-  names.set(path, name);
-  return name;
+/** @param {Job} job */
+export function modelName({ model, model_name: name }) {
+  return model ? escapeInvisible(name ?? model) : "Precomputed features";
 }
 
-/**
- * @param {Job} job
- * @returns {Promise<string>}
- */
-export async function modelName(job) {
-  if (!job.model) return "Precomputed features";
-  return (await requestName(`/v1/models/${job.model}`)) ?? job.model;
-}
-
-/**
- * @param {Job} job
- * @returns {Promise<string>}
- */
-export async function datasetName(job) {
-  return (await requestName(`/v1/datasets/${job.dataset}`)) ?? job.dataset;
-}
+/** @param {Job} job */
+export const datasetName = ({ dataset, dataset_name: name }) => escapeInvisible(name ?? dataset);
 
 /**
  * Distinct titles: with the data set where there are several, with a number where titles are still equal.

@@ -33,8 +33,12 @@ export function planParts(sizeBytes, partBytes = PART_BYTES) {
   return Array.from({ length: count }, (_, index) => ({ number: index + 1, start: index * step, size: Math.min(step, sizeBytes - index * step) }));
 }
 
+/** @type {Map<string, Promise<Upload>>} */
+const running = new Map(); // by digest and name
+
 /**
- * Upload a file; returns the complete upload.
+ * Upload a file; returns the complete upload. While the same file is uploaded from another field, wait for that upload; where that one
+ * fails or is removed, send it.
  * @param {File} file
  * @param {UploadOptions} [options]
  * @returns {Promise<Upload>}
@@ -42,6 +46,25 @@ export function planParts(sizeBytes, partBytes = PART_BYTES) {
 export async function uploadFile(file, { onProgress = () => {}, signal, partBytes = PART_BYTES } = {}) {
   if (!file.size) throw new FileProblem(`${file.name} is empty; choose another file.`);
   const digest = await hashFile(file, (done) => onProgress({ phase: "hashing", done, total: file.size }), signal);
+  const key = `${digest} ${file.name}`;
+  for (let other = running.get(key); other; other = running.get(key)) {
+    onProgress({ phase: "joining", done: file.size, total: file.size });
+    const upload = await other.catch(() => null);
+    signal?.throwIfAborted();
+    if (upload) return upload;
+  }
+  const own = sendFile(file, digest, { onProgress, signal, partBytes }).finally(() => running.delete(key));
+  running.set(key, own);
+  return own;
+}
+
+/**
+ * @param {File} file
+ * @param {string} digest
+ * @param {Required<Pick<UploadOptions, "onProgress" | "partBytes">> & UploadOptions} options
+ * @returns {Promise<Upload>}
+ */
+async function sendFile(file, digest, { onProgress, signal, partBytes }) {
   const parts = planParts(file.size, partBytes);
   const upload = await openUpload({ filename: file.name, size_bytes: file.size, sha256: digest }, parts, signal);
   if (upload.state === "complete") return upload;

@@ -99,6 +99,19 @@ def test_a_page_of_jobs_is_one_query(client: TestClient, rows: Rows, app: FastAP
     assert len(statements) == 2, "one for the key, one for the jobs"
 
 
+def test_jobs_are_found_by_the_names_of_their_model_and_data_set(client: TestClient, rows: Rows) -> None:
+    net, other, digits = rows.model(name="net, epoch 90"), rows.model(name="other"), rows.dataset(name="digits")
+    by_model, named = rows.job(net, rows.dataset(name="birds")), rows.job(other, rows.dataset(name="cats"), name="A network")
+    by_dataset = rows.job(other, digits)
+
+    def found(name: str) -> list[str]:
+        return [job["id"] for job in client.get("/v1/jobs", params={"name_contains": name}).json()["data"]]
+
+    assert found("NET") == [named, by_model]
+    assert found("digits") == [by_dataset]
+    assert found("dogs") == []
+
+
 def test_jobs_are_sorted_by_iis_with_those_without_one_last(client: TestClient, rows: Rows) -> None:
     model, dataset = rows.model(), rows.dataset()
     jobs = [rows.job(model, dataset) for _ in range(5)]

@@ -56,9 +56,9 @@ def scored_job(service: RunningStack, digits_archive: Path, checkpoint: Path) ->
         model = client.create_model(
             ARCHITECTURE, checkpoint=checkpoint, arguments={"num_classes": CLASSES}, preprocessing={"input_size": PIXELS}
         )
-        model_id, dataset_id = client.wait_until_ready(model), client.wait_until_ready(dataset)
-        job = client.score(model_id, dataset_id, {"kind": "cluster", "concept_count": CONCEPTS})
-        return ScoredJob(account, client.wait(job).id, digits_archive)
+        ready_model, ready_dataset = client.wait_until_ready(model), client.wait_until_ready(dataset)
+        job = client.score(ready_model, ready_dataset, {"kind": "cluster", "concept_count": CONCEPTS})
+        return ScoredJob(account, client.wait(job).id, digits_archive, ready_model.id, ready_dataset.id)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ PATHS = (
         "/jobs/{job}/concepts",
     ),
     *("/jobs/{job}/concepts/0", "/jobs/{job}/images", "/jobs/{job}/images/0", "/jobs/{job}/classes", "/jobs/{job}/classes/1"),
+    *("/models", "/models/{model}", "/datasets", "/datasets/{dataset}"),
 )
 
 
@@ -41,7 +42,7 @@ def test_axe_finds_no_violation_of_wcag(open_window: OpenWindow, scored_job: Sco
     window.sign_in()
     violations = list[str]()
     for path in PATHS:
-        window.open(path.format(job=scored_job.id))
+        window.open(path.format(job=scored_job.id, model=scored_job.model, dataset=scored_job.dataset))
         expect(window.page.locator("[aria-busy]")).to_have_count(0, timeout=LATER)
         window.page.evaluate(AXE.read_text())
         violations += [f"{path}: {violation}" for violation in window.page.evaluate(RUN, RULES)]

@@ -49,7 +49,9 @@ def test_hostile_names_are_shown_as_text(open_window: OpenWindow, account: Addre
     window = open_window(account)
     window.sign_in()
     page = window.page
-    for path in (*(f"/jobs/{job}{part}" for part in PAGES), "/"):
+    with IISClient(account.url, account.api_key) as client:
+        dataset = client.job(job).dataset
+    for path in (*(f"/jobs/{job}{part}" for part in PAGES), "/", "/datasets", f"/datasets/{dataset}"):
         window.open(path)
         expect(page.locator("[aria-busy]")).to_have_count(0, timeout=30_000)
         assert is_harmless(page), path

@@ -21,6 +21,7 @@ DATA_LOADED = """() => performance.getEntriesByType("resource").some((entry) => 
 PATHS = (
     *("/", "/submit", "/keys", "/compare?job={job}", "/jobs/{job}", "/jobs/{job}/concepts", "/jobs/{job}/concepts/0"),
     *("/jobs/{job}/images", "/jobs/{job}/images/0", "/jobs/{job}/classes", "/jobs/{job}/classes/1"),
+    *("/models", "/models/{model}", "/datasets", "/datasets/{dataset}"),
 )
 """Pages of a user with one score job."""
 DATA_REQUESTS = """() => performance.getEntriesByType("resource").filter((entry) => entry.initiatorType === "fetch").length"""
@@ -36,7 +37,7 @@ def test_pages_fit_the_window_with_legible_text(open_window: OpenWindow, scored_
     page = window.page
     window.sign_in()
     for path in PATHS:
-        window.open(path.format(job=scored_job.id))
+        window.open(path.format(job=scored_job.id, model=scored_job.model, dataset=scored_job.dataset))
         page.wait_for_function(DATA_LOADED, timeout=LATER)
         assert window.fits(), f"{path} is wider than the window"
         expect(page.get_by_role("alert")).to_have_count(0)

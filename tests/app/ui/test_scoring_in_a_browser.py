@@ -52,8 +52,8 @@ def test_a_new_user_uploads_scores_and_inspects_a_model(
     assert shown == pytest.approx(report["iis"], abs=5e-4)
     assert few == pytest.approx(report["few_concepts_mean"], abs=5e-4)
     expect(page.locator(".verdict")).to_contain_text(report["verdict"]["sentence"])
-    assert report["library"]["elements"]["scales"] == [2, 4]
-    expect(page.get_by_text("Crops: 2 × 2 grid + 4 × 4 grid of 3 images per class.")).to_be_visible()
+    assert report["library"]["elements"]["scales"] == [1, 2]
+    expect(page.get_by_text("Crops: whole images + 2 × 2 grid of 3 images per class.")).to_be_visible()
     expect(page.locator("#job-about")).to_have_text(f"{CONCEPTS} clusters on digits <b>.zip")
     change_the_plot(page, points=sum(len(curve["points"]) for curve in (report, *report["controls"].values())))
 

@@ -1,17 +1,18 @@
-"""Uploads in a real browser: an interrupted upload is resumed."""
+"""Uploads in a real browser: an interrupted upload is resumed, and the same file in two fields is one upload."""
 
 from __future__ import annotations
 
 import hashlib
 
 import httpx
-from playwright.sync_api import Route
+from playwright.sync_api import FilePayload, Route, expect
 
 from iis_client.transport.address import Address
 from support.browser import OpenWindow
 
 PART_BYTES, VALUE = 65536, 7  # the least size of a part
 SIZE_BYTES = 5 * PART_BYTES
+SOON = 10_000  # milliseconds
 UPLOAD = """async ([sizeBytes, partBytes, value]) => {
   const address = new URL("uploading.js", document.querySelector("script[type=module]").src);
   const {uploadFile} = await import(address.href);
@@ -45,3 +46,19 @@ def test_an_interrupted_upload_resumes_with_the_missing_parts(open_window: OpenW
     (upload,) = uploads
     assert (upload["filename"], upload["state"]) == ("part.bin", "complete")
     assert upload["sha256"] == hashlib.sha256(bytes([VALUE]) * SIZE_BYTES).hexdigest()
+
+
+def test_the_same_file_in_two_fields_is_sent_once(open_window: OpenWindow, account: Address) -> None:
+    window = open_window(account)
+    page = window.page
+    window.sign_in()
+    window.open("/submit")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "PUT" else None)
+    file: FilePayload = {"name": "both.bin", "mimeType": "application/octet-stream", "buffer": bytes([VALUE]) * SIZE_BYTES}
+    for field in ("Drop a data set here or choose a file", "Drop a checkpoint here or choose a file"):
+        page.get_by_label(field).set_input_files(file)
+    expect(page.locator(".upload-state").filter(has_text="uploaded.")).to_have_count(2, timeout=SOON)
+    assert len(sent) == 1
+    uploads = httpx.get(f"{account.url}/v1/uploads", headers={"Authorization": f"Bearer {account.api_key}"}).json()["data"]
+    assert [upload["filename"] for upload in uploads] == ["both.bin"]

@@ -1,0 +1,135 @@
+// Page of a model or data set: heading, name, tags and notes to edit, its jobs with their scores, deletion. Each page adds its own sections.
+
+import { get, request } from "./api.js";
+import { announce, byId, el, errorNotice, inputById, loadInto, section, table } from "./dom.js";
+import { escapeInvisible } from "./escaping.js";
+import { formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
+import { describeJob, stateName } from "./job_formatting.js";
+import { describeVerdict } from "./report_formatting.js";
+import { deleteResource } from "./resource_deletion.js";
+import { checkState } from "./resource_list.js";
+import { datasetName, modelName } from "./resource_names.js";
+import { describeUses } from "./uses_formatting.js";
+
+/** @import { Child, Column, Dataset, Job, Model, Page, Uses } from "../types.d.ts" */
+
+const MAX_JOBS = 100;
+
+/**
+ * @template {Model | Dataset} Item
+ * @param {object} page
+ * @param {"model" | "data set"} page.noun
+ * @param {string} page.path of the list
+ * @param {"model" | "dataset"} page.parameter of the list of jobs
+ * @param {(item: Item) => Child} page.sections
+ */
+export async function showResource({ noun, path, parameter, sections }) {
+  const id = location.pathname.split("/")[2];
+  await loadInto(byId("resource"), `Loading the ${noun} …`, async () => {
+    /** @type {[Item, Uses, Page<Job>]} */
+    const [item, uses, jobs] = await Promise.all([
+      get(`/v1${path}/${id}`),
+      get(`/v1${path}/${id}/uses`),
+      get(`/v1/jobs?${parameter}=${encodeURIComponent(id)}&limit=${MAX_JOBS}`),
+    ]);
+    const name = escapeInvisible(item.name);
+    byId("resource-title").textContent = name;
+    document.title = `${name} · ${document.title}`;
+    byId("resource-state").replaceChildren(checkState(item.state));
+    return [
+      item.error ? el("p", { class: "notice error" }, item.error.message) : null,
+      descriptionSection(noun, item),
+      sections(item),
+      jobsSection(jobs, uses, parameter),
+      deletionSection(noun, path, item),
+    ];
+  });
+}
+
+/**
+ * @param {string} noun
+ * @param {Model | Dataset} item
+ */
+function descriptionSection(noun, item) {
+  const problem = el("div");
+  const form = el(
+    "form",
+    { class: "description-form" },
+    el("label", {}, "Name ", el("input", { id: "name", value: item.name, required: true, maxlength: 200 })),
+    el("label", {}, "Tags, with commas between ", el("input", { id: "tags", value: item.tags.join(", ") })),
+    el("label", {}, "Notes ", el("textarea", { id: "notes", rows: 2, maxlength: 10_000 }, item.notes)),
+    el("p", { class: "actions" }, el("button", {}, "Save")),
+    problem,
+  );
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const tags = inputById("tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const changes = { name: inputById("name").value, tags, notes: inputById("notes").value || null };
+    problem.replaceChildren();
+    try {
+      await request("PATCH", item.links.self, { json: changes });
+      byId("resource-title").textContent = escapeInvisible(changes.name);
+      announce(`The ${noun} was saved.`);
+      problem.replaceChildren(el("p", { class: "help" }, "Saved."));
+    } catch (error) {
+      problem.replaceChildren(errorNotice(error));
+    }
+  });
+  return el("details", {}, el("summary", {}, "Name, tags and notes"), form);
+}
+
+/**
+ * @param {Page<Job>} jobs
+ * @param {Uses} uses
+ * @param {"model" | "dataset"} parameter
+ */
+function jobsSection(jobs, uses, parameter) {
+  /** @param {Job} job */
+  const summary = (job) => (job.kind === "score" ? job.summary : null);
+  /** @param {Job} job */
+  const other = (job) => (parameter === "model" ? datasetName(job) : modelName(job));
+  /** @param {Job} job */
+  function verdict(job) {
+    const code = summary(job)?.verdict;
+    if (!code) return stateName(job.state);
+    const { symbol, title } = describeVerdict({ code });
+    return [el("span", { "aria-hidden": "true" }, `${symbol} `), title];
+  }
+  /** @type {Column<Job>[]} */
+  const columns = [
+    ["Job", (job) => el("a", { href: `/jobs/${job.id}` }, job.name ?? describeJob(job))],
+    [parameter === "model" ? "Data set" : "Model", other],
+    ["Verdict or state", verdict],
+    ["Accuracy", (job) => formatPercent(summary(job)?.accuracy), "number"],
+    ["Few concepts", (job) => formatPercent(summary(job)?.few_concepts_mean), "number"],
+    ["IIS", (job) => formatNumber(summary(job)?.iis), "number"],
+    ["Gain", (job) => formatSigned(summary(job)?.gain_matched), "number"],
+    ["Created", (job) => formatTime(job.created_at)],
+  ];
+  const newest = jobs.links.next ? [el("p", { class: "help" }, `The newest ${MAX_JOBS} are shown.`)] : [];
+  return section(
+    "jobs",
+    "Jobs and scores",
+    el("p", {}, describeUses(uses)),
+    jobs.data.length ? [table("Jobs and their scores", columns, jobs.data), ...newest] : null,
+  );
+}
+
+/**
+ * @param {"model" | "data set"} noun
+ * @param {string} path
+ * @param {Model | Dataset} item
+ */
+function deletionSection(noun, path, item) {
+  const problem = el("div");
+  const button = el("button", { type: "button" }, `Delete this ${noun}`);
+  button.addEventListener("click", async () => {
+    problem.replaceChildren();
+    try {
+      if (await deleteResource(noun, item)) location.assign(path);
+    } catch (error) {
+      problem.replaceChildren(errorNotice(error));
+    }
+  });
+  return el("section", { "aria-label": "Deletion" }, el("p", {}, button), problem);
+}
