@@ -29,6 +29,8 @@ class Address:
 def find_address(url: str | None = None, api_key: str | None = None, profile: str | None = None) -> Address:
     """Complete the arguments from the environment, from the default profile, or from the service on this machine.
 
+    A profile's key and URL are used together: a key without a URL is sent to the service on this machine alone.
+
     Parameters
     ----------
     profile : used instead of all of these where it is given; `local` is the service on this machine
@@ -41,13 +43,18 @@ def find_address(url: str | None = None, api_key: str | None = None, profile: st
     if profile is not None:
         return _of_profile(profile)
     url = url or os.environ.get(URL_VARIABLE)
-    api_key = api_key or os.environ.get(KEY_VARIABLE)
+    api_key = api_key or os.environ.get(KEY_VARIABLE) or None
     if url and api_key:
         return Address(url, api_key)
     if url:
         raise ConfigurationError(f"The API key for {url} is missing; set {KEY_VARIABLE}.")
-    default = read_profiles().default
+    default = read_profiles().default if api_key is None else None
     found = _of_profile(default) if default is not None else local_address()
+    if found is None and api_key is not None:
+        raise ConfigurationError(
+            f"No service found for the API key, which was given without an address, so that no profile is used; set {URL_VARIABLE}, "
+            f"unset {KEY_VARIABLE}, or start a service with `iis up`."
+        )
     if found is None:
         raise ConfigurationError(
             f"No service found; start one with `iis up`, log in with `iis login --url URL`, or set {URL_VARIABLE} and {KEY_VARIABLE}."

@@ -66,7 +66,7 @@ class Profiles:
         return Profiles(name, {**self.profiles, name: profile})
 
     def without(self, name: str) -> Profiles:
-        """These profiles but one; if it was the default, no profile is.
+        """These profiles but one; if it was the default, none is the default.
 
         Raises
         ------
@@ -100,19 +100,27 @@ def read_profiles(path: Path | None = None) -> Profiles:
     except FileNotFoundError:
         return Profiles()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{path} cannot be read ({error}); mend it, or remove it and log in again with: iis login") from error
+        raise ConfigurationError(f"{path} cannot be read ({error}); correct it, or remove it and log in again with: iis login") from error
     return Profiles(None if default is None else str(default), profiles)
 
 
 def write_profiles(profiles: Profiles, path: Path | None = None) -> Path:
-    """Replace the configuration file; only its owner can read it. Returns its path."""
+    """Replace the configuration file; only its owner can read it. Returns its path; where writing fails, the file stays as it was."""
     path = path or configuration_file()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lines = [] if profiles.default is None else [f"default = {json.dumps(profiles.default)}"]
+    lines = [] if profiles.default is None else [f"default = {_quoted(profiles.default)}"]
     for name, profile in sorted(profiles.profiles.items()):
-        lines += ["", f"[profiles.{name}]", f"url = {json.dumps(profile.url)}", f"api_key = {json.dumps(profile.api_key)}"]
+        lines += ["", f"[profiles.{_quoted(name)}]", f"url = {_quoted(profile.url)}", f"api_key = {_quoted(profile.api_key)}"]
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # of mode 0600
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines).lstrip("\n") + "\n")
-    Path(written).replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines).lstrip("\n") + "\n")
+        Path(written).replace(path)
+    finally:
+        Path(written).unlink(missing_ok=True)
     return path
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: as in JSON, but characters beyond 16 bits as they are, and DEL escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -43,7 +43,7 @@ def require_every_label(train: Iterable[tuple[str, ...]], names: Sequence[str]) 
         if absent:
             raise DataError(
                 f"{len(absent)} of {len(names)} labels have {what}: {first_names(absent)}. Every label needs at least one training image "
-                "that has it and one that has it not; leave out the others.",
+                "with it and one without it; leave out the others.",
                 code="dataset_classes",
             )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone
@@ -25,7 +26,7 @@ from iis_engine.features.embedding import (
     split_chunks,
 )
 from iis_engine.features.feature_set import ElementRef, FeatureSet
-from iis_engine.features.label_matrices import label_matrix_of
+from iis_engine.features.label_matrices import checked_label_matrices, label_matrix_of, rarest_labels_of_splits
 from iis_engine.features.prefetching import prefetch
 from iis_engine.features.shards import Part, Shard, ShardPlan, plan_shards, read_failures, require_shard, write_shard
 from iis_engine.notes import notes_of_inputs
@@ -133,19 +134,15 @@ class Extraction:
 
         Raises
         ------
-        OutOfMemory, DataError
+        OutOfMemory
             As `extract_features` does.
+        DataError
+            If an image's representation is not finite.
         """
         chosen = [planned for planned in self.plan if names is None or planned.file_name in names]
         total = sum(self.units(planned) for planned in chosen)
         self._shard_folder.mkdir(parents=True, exist_ok=True)
-        failures, pending = list[str](), list[ShardPlan]()
-        for planned in chosen:
-            found = read_failures(self._shard_folder, planned)
-            if found is None:
-                pending.append(planned)
-            else:
-                failures += found
+        pending = [planned for planned in chosen if read_failures(self._shard_folder, planned) is None]
         done = total - sum(self.units(planned) for planned in pending)
         progress(done, total)
         embedder = BatchEmbedder(self.backbone, self._batch_size)
@@ -156,12 +153,18 @@ class Extraction:
                 shard, done = compute_shard(embedder, chunks, lambda done: progress(min(done, total), total), done)
                 _require_finite(shard, planned, self._dataset)
                 write_shard(self._shard_folder, planned, shard)
-                failures += shard.failures
-                self._require_readable(failures)
 
     def assemble(self) -> FeatureSet:
-        """Join all shards, which must be in the folder."""
+        """Join all shards, which must be in the folder.
+
+        Raises
+        ------
+        DataError
+            If more than 1 % of the images could not be decoded, whichever processes computed the shards; for multi-label data also if
+            a label has no training image with or without it among the images that remain.
+        """
         shards = [(planned, require_shard(self._shard_folder, planned)) for planned in self.plan]
+        self._require_readable([name for _, shard in shards for name in shard.failures])
         return _assemble(self._dataset, self._elements, shards, self.backbone)
 
     def _decode(self, task: tuple[ShardPlan, Sequence[int]]) -> DecodedImages:
@@ -173,7 +176,7 @@ class Extraction:
     def _require_readable(self, failures: Sequence[str]) -> None:
         image_count = len(self._dataset.train) + len(self._dataset.test)
         if len(failures) > CORRUPT_SHARE_MAX * image_count:
-            raise too_many_corrupt(list(failures), image_count)
+            raise too_many_corrupt(failures, image_count)
 
 
 def _require_finite(shard: Shard, planned: ShardPlan, dataset: ImageDataset) -> None:
@@ -201,8 +204,8 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
     def labels(name: Part, images: tuple[LabelledImage, ...]) -> Tensor:
         return torch.tensor([images[row].label for row in rows(name).tolist()], dtype=torch.int64)
 
-    def label_matrix(name: Part, sets: LabelSets | None) -> Tensor | None:
-        return None if sets is None else label_matrix_of([sets[row] for row in rows(name).tolist()], len(dataset.class_names))
+    def label_matrix(name: Part, sets: LabelSets) -> NDArray[np.uint8]:
+        return label_matrix_of([sets[row] for row in rows(name).tolist()], len(dataset.class_names)).numpy()
 
     elements, refs = None, tuple[ElementRef, ...]()
     if spec is not None:
@@ -218,11 +221,18 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
     warnings = dataset.warnings
     if failures:
         warnings = (*warnings, f"{len(failures)} images could not be decoded and were left out: {first_names(failures)}.")
+    y_train, y_test = labels("train", dataset.train), labels("test", dataset.test)
+    labels_train, labels_test = None, None
+    if dataset.train_labels is not None and dataset.test_labels is not None:
+        matrices = label_matrix("train", dataset.train_labels), label_matrix("test", dataset.test_labels)
+        labels_train, labels_test, found = checked_label_matrices(*matrices, dataset.class_names)
+        y_train, y_test = rarest_labels_of_splits(labels_train, labels_test)
+        warnings = tuple(dict.fromkeys((*warnings, *found)))
     return FeatureSet(
         features("train"),
-        labels("train", dataset.train),
+        y_train,
         features("test"),
-        labels("test", dataset.test),
+        y_test,
         dataset.class_names,
         elements,
         refs,
@@ -230,6 +240,6 @@ def _assemble(dataset: ImageDataset, spec: ElementSpec | None, shards: list[tupl
         rows("train"),
         rows("test"),
         notes_of_inputs([("Model", backbone.notes), ("Data set", dataset.notes)]),
-        label_matrix("train", dataset.train_labels),
-        label_matrix("test", dataset.test_labels),
+        labels_train,
+        labels_test,
     )

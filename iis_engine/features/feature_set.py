@@ -23,7 +23,7 @@ from iis_engine.errors import DataError, SettingError
 from iis_engine.features.array_files import StoredArrays, read_arrays
 from iis_engine.features.array_names import ARRAY_NAMES, ELEMENTS, choose_arrays
 from iis_engine.features.feature_tables import FEATURE_TABLE_SUFFIXES, read_feature_table
-from iis_engine.features.label_matrices import checked_label_matrices, checked_label_matrix, rarest_label_of
+from iis_engine.features.label_matrices import checked_label_matrices, checked_label_matrix, rarest_label_of, rarest_labels_of_splits
 from iis_engine.notes import Notes
 
 _ROW_NAMES = ("train_rows", "test_rows")
@@ -54,8 +54,8 @@ class FeatureSet:
     Attributes
     ----------
     X_train, X_test : (n, d) float32 on the CPU
-    y_train, y_test : (n,) int64 in 0..C-1; of multi-label data the rarest label of each row, by which splits are stratified, and C for a
-        row without any
+    y_train, y_test : (n,) int64 in 0..C-1; of multi-label data the rarest label of each row among the rows of both splits, by which
+        validation rows are stratified, and C for a row without any
     class_names : C names in label order
     elements : (E, d) float32, unnormalised element features in shuffled order, or None
     element_refs : one per element if the elements were cut from images, else empty
@@ -181,8 +181,7 @@ def _multi_label(arrays: dict[str, NDArray[Any]], header: dict[str, Any], notes:
     require_bounded_names(names)
     train, test, found = checked_label_matrices(arrays["y_train"], arrays["y_test"], names)
     elements = _elements(arrays, (X_train, train), (X_test, test))
-    counts = train.sum(dim=0, dtype=torch.int64) + test.sum(dim=0, dtype=torch.int64)
-    y_train, y_test = rarest_label_of(train, counts), rarest_label_of(test, counts)
+    y_train, y_test = rarest_labels_of_splits(train, test)
     refs, warnings = _described(header, elements)
     warnings = tuple(dict.fromkeys((*warnings, *found)))
     return FeatureSet(

@@ -46,6 +46,17 @@ def rarest_label_of(labels: Tensor, counts: Tensor) -> Tensor:
     return torch.where((labels > 0).any(dim=1), rarity.argmin(dim=1), labels.shape[1])
 
 
+def rarest_labels_of_splits(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """The rarest label of each row of both splits, counted over the rows of both: (n_train,) and (n_test,) int64.
+
+    Parameters
+    ----------
+    train, test : (n, C) of 0 and 1
+    """
+    counts = train.sum(dim=0, dtype=torch.int64) + test.sum(dim=0, dtype=torch.int64)
+    return rarest_label_of(train, counts), rarest_label_of(test, counts)
+
+
 def checked_label_matrix(array: NDArray[Any], name: str) -> Tensor:
     """(n, C) uint8 of a ready array of 0 and 1.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LABELS_AT_ONCE = 1 << 24  # entries of scores sorted at once: bounds memory
+ENTRIES_AT_ONCE = 1 << 24  # scores ranked at once: bounds memory
 
 
 def average_precisions(scores: Tensor, labels: Tensor) -> Tensor:
@@ -29,8 +29,9 @@ def average_precisions(scores: Tensor, labels: Tensor) -> Tensor:
     >>> average_precisions(scores, labels).tolist()
     [0.8333333333333333]
     """
-    precisions = _Ranked(scores, labels)
-    return precisions.average_precision
+    size = labels_at_once(len(labels))
+    parts = zip(scores.split(size, dim=1), labels.split(size, dim=1), strict=True)
+    return torch.cat([_Ranked(*part).average_precision for part in parts])
 
 
 def mean_average_precision(scores: Tensor, labels: Tensor) -> float:
@@ -55,9 +56,14 @@ def average_precision_values(scores: Tensor, labels: Tensor) -> Tensor:
     """
     total = torch.zeros(len(labels), dtype=torch.float64, device=scores.device)
     present = (labels > 0).any(dim=0).nonzero().flatten()
-    for part in present.split(max(1, LABELS_AT_ONCE // len(labels))):
+    for part in present.split(labels_at_once(len(labels))):
         total += _Ranked(scores[:, part], labels[:, part]).values().sum(dim=0)
     return (total / len(present)).float().cpu()
+
+
+def labels_at_once(image_count: int) -> int:
+    """Number of labels whose scores are ranked at once, at least one."""
+    return max(1, ENTRIES_AT_ONCE // max(1, image_count))
 
 
 class _Ranked:

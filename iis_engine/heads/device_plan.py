@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from iis_engine import protocols
+from iis_engine.heads.average_precision import labels_at_once
 from iis_engine.heads.logistic import ROWS_PER_UNKNOWN
-from iis_engine.heads.model_selection import STACK_BYTES, WEIGHT_COPIES
+from iis_engine.heads.model_selection import nodes_per_stack, stack_bytes
 from iis_engine.heads.sparse_blocks import BLOCK_ELEMENTS, ROWS_AT_ONCE, rows_per_block
 
 FLOAT = 4
@@ -22,6 +23,7 @@ BLOCK_COPIES = 5  # of one block's activations, logits and residuals at once
 LOGIT_COPIES = 3  # logits, their permuted copy and log-softmax in the validation loss
 CURVATURE_COPIES = 4 * DOUBLE + FLOAT  # bytes of each entry: Hessians, their selection, factors, inverses; the inverse in float32
 SORT_BYTES = 4 * DOUBLE  # of each entry while a range of rows is ranked
+RANKING_BYTES = 14 * DOUBLE  # of each score that is ranked for average precision, with the terms of its values
 SORT_KEY_COLUMNS = 64
 SORT_KEY_BYTES = 16  # of each entry of the leading columns while the canonical order is found
 STRENGTHS = max(len(grid) for grid in (protocols.L2_STRENGTHS, protocols.STRONGER_L2_STRENGTHS, protocols.WEAKER_L2_STRENGTHS))
@@ -38,6 +40,7 @@ class HeadSizes:
     class_count : C
     concept_count : M
     library_seeds : S libraries that are measured together
+    is_multi_label : whether labels are matrices (n, C) and the heads one-vs-rest
     """
 
     train_rows: int
@@ -46,6 +49,7 @@ class HeadSizes:
     class_count: int
     concept_count: int
     library_seeds: int
+    is_multi_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,22 +110,12 @@ def device_budget_bytes(device: torch.device) -> int | None:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def nodes_per_stack(concept_count: int, class_count: int, strengths: int) -> int:
-    """Nodes whose solver state fits the memory of one stack, at least one."""
-    return max(1, STACK_BYTES // _stack_bytes(concept_count, class_count, strengths))
-
-
-def _stack_bytes(concept_count: int, class_count: int, problems: int) -> int:
-    """State of the solver: weights, gradients and correction pairs of each problem, and its inverse Hessian."""
-    return FLOAT * problems * (concept_count + 1) * (concept_count + WEIGHT_COPIES * class_count)
-
-
 def _plan(sizes: HeadSizes, budget_bytes: int | None, *, features: bool, activations: bool) -> HeadPlan:
     rows = sizes.train_rows + sizes.test_rows
     curve_nodes = len(protocols.exact_nodes(sizes.concept_count))
     nodes = min(curve_nodes, nodes_per_stack(sizes.concept_count, sizes.class_count, STRENGTHS))
     block = rows_per_block(1, sizes.dimension, STRENGTHS * sizes.class_count)
-    labels = rows * DOUBLE  # int64
+    labels = _label_bytes(sizes)
     matrix = FLOAT * sizes.train_rows * sizes.dimension
     # X, standardised X, and the copies of its fitting and validation rows; all four at once
     features_bytes = 3 * matrix + FLOAT * sizes.test_rows * sizes.dimension if features else 0
@@ -148,16 +142,27 @@ def _plan(sizes: HeadSizes, budget_bytes: int | None, *, features: bool, activat
     )
 
 
+def _label_bytes(sizes: HeadSizes) -> int:
+    """Labels of both splits; of multi-label data also those of the fitting and validation rows, whose matrices (n, C) are copies."""
+    rows = sizes.train_rows + sizes.test_rows
+    return (rows + sizes.train_rows) * sizes.class_count if sizes.is_multi_label else rows * DOUBLE  # uint8, int64
+
+
 def _solving_bytes(sizes: HeadSizes, width: int, *, problems: int, groups: int) -> int:
     """Peak of solving `problems` heads of `width` concepts in `groups` groups: state, and the largest of the phases."""
-    state = _stack_bytes(width, sizes.class_count, problems)
+    state = stack_bytes(width, sizes.class_count, problems)
     of_row = groups * max(width, STRENGTHS * sizes.class_count)
-    block = FLOAT * BLOCK_COPIES * min(max(BLOCK_ELEMENTS, of_row), sizes.train_rows * of_row)
+    label_copies = 1 if sizes.is_multi_label else 0  # labels as float32, beside the logits
+    block = FLOAT * (BLOCK_COPIES + label_copies) * min(max(BLOCK_ELEMENTS, of_row), sizes.train_rows * of_row)
     block += 3 * DOUBLE * min(ROWS_AT_ONCE, sizes.train_rows) * width  # standardised in float64
     size = width + 1
     sample_rows = min(sizes.train_rows, 2 * ROWS_PER_UNKNOWN * size)
     curvature = problems * size * size * CURVATURE_COPIES
     curvature += FLOAT * sample_rows * (2 * width + 3 * STRENGTHS * sizes.class_count)
     held_out = max(round(protocols.VALIDATION_SHARE * sizes.train_rows), sizes.test_rows)
-    validation = FLOAT * held_out * (2 * width + LOGIT_COPIES * STRENGTHS * sizes.class_count)
-    return state + max(block, curvature, validation)
+    validation = FLOAT * held_out * (2 * width + (LOGIT_COPIES + label_copies) * STRENGTHS * sizes.class_count)
+    ranking = 0
+    if sizes.is_multi_label:  # mean average precision of the logits of one head
+        ranked = held_out * min(sizes.class_count, labels_at_once(held_out))
+        ranking = FLOAT * held_out * (2 * width + sizes.class_count) + RANKING_BYTES * ranked
+    return state + max(block, curvature, validation, ranking)

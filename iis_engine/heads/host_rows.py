@@ -51,6 +51,8 @@ class HostSource(Source):
         """g_s of every `step`-th of a range of rows in use: (rows, M) on the device."""
         stop = min(stop, self.shape[0])
         starts = range(start, stop, ROWS_AT_ONCE * step)
+        if not starts:
+            return torch.empty(0, self.shape[1], device=self.compute_device)
         parts = [self._range(first, min(first + ROWS_AT_ONCE * step, stop), kept, step) for first in starts]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -71,4 +73,5 @@ class HostSource(Source):
         rows = matrix[start:stop:step] if self.chosen is None else matrix[self.chosen[start:stop:step]]
         if self.compute_device.type == "cpu":
             return rows
-        return rows.pin_memory().to(self.compute_device, non_blocking=True)
+        # Pinned memory of a strided view would span the rows between as well.
+        return rows.contiguous().pin_memory().to(self.compute_device, non_blocking=True)

@@ -159,11 +159,19 @@ def solve_nodes(
     return replace(solved, evaluations=selected.evaluations + solved.evaluations)
 
 
+def nodes_per_stack(concept_count: int, class_count: int, strengths: int) -> int:
+    """Nodes whose solver state fits the memory of one stack, at least one."""
+    return max(1, STACK_BYTES // stack_bytes(concept_count, class_count, strengths))
+
+
+def stack_bytes(concept_count: int, class_count: int, problems: int) -> int:
+    """Bytes of the solver's state in float32: weights, gradients and correction pairs of each problem, and its inverse Hessian."""
+    return 4 * problems * (concept_count + 1) * (concept_count + WEIGHT_COPIES * class_count)
+
+
 def _stacks(source: Source, nodes: Sequence[int], data: TrainingRows, strengths: int) -> list[slice]:
     """The nodes in parts whose solver state fits the memory for one stack."""
-    concept_count = source.activations.shape[1]
-    bytes_per_node = 4 * strengths * (concept_count + 1) * (concept_count + WEIGHT_COPIES * data.class_count)
-    size = max(1, STACK_BYTES // bytes_per_node)
+    size = nodes_per_stack(source.shape[1], data.class_count, strengths)
     return [slice(first, first + size) for first in range(0, len(nodes), size)]
 
 

@@ -43,6 +43,7 @@ class Placement:
             class_count=features.class_count,
             concept_count=len(libraries[0]),
             library_seeds=len(libraries),
+            is_multi_label=features.is_multi_label,
         )
         return Placement(plan_heads(sizes, device_budget_bytes(device) if device_bytes is None else device_bytes), device)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from iis_engine.features.feature_set import FeatureSet
-from iis_engine.features.label_matrices import rarest_label_of
+from iis_engine.features.label_matrices import rarest_labels_of_splits
 
 PREVALENCES = (0.4, 0.25, 0.1)
 NAMES = ("sky", "tree", "bird")
@@ -25,12 +25,12 @@ def multi_label_features(train_count: int = 160, test_count: int = 100, dimensio
         return X, (noisy > thresholds).to(torch.uint8)
 
     (X_train, labels_train), (X_test, labels_test) = split(train_count), split(test_count)
-    counts = labels_train.sum(dim=0, dtype=torch.int64) + labels_test.sum(dim=0, dtype=torch.int64)
+    y_train, y_test = rarest_labels_of_splits(labels_train, labels_test)
     return FeatureSet(
         X_train,
-        rarest_label_of(labels_train, counts),
+        y_train,
         X_test,
-        rarest_label_of(labels_test, counts),
+        y_test,
         NAMES,
         torch.randn(80, dimension, generator=generator) + 0.5,
         labels_train=labels_train,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from iis_client.cli.output.control_characters import without_control_characters
 from iis_client.cli.output.listing import Heading, Listing
 from iis_engine.display.spreadsheet_cells import guarded
 
@@ -24,7 +25,7 @@ def field_listing(answer: BaseModel) -> Listing:
 
 
 def csv_text(answer: BaseModel | Sequence[BaseModel]) -> str:
-    """CSV with one row per answer and one column per field, in the order of their first use; no text is a spreadsheet's formula."""
+    """CSV with one row per answer and one column per field, in the order of their first use; formulas are escaped."""
     fields = _json(answer)
     rows = [flat_fields(_guarded(each)) for each in (cast("list[Any]", fields) if isinstance(fields, list) else [fields])]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -55,12 +56,19 @@ def flat_fields(value: Any, path: str = "") -> dict[str, str]:
 
 
 def _guarded(value: Any) -> Any:
-    """The value with all texts and names in it guarded; numbers stay as they are."""
+    """The value with all texts and names in it as cells that are not formulas; numbers stay as they are.
+
+    Control characters are removed first: the console removes them from its output, and one before a formula would hide it from `guarded`.
+    """
     if isinstance(value, dict):
-        return {guarded(name): _guarded(field) for name, field in cast("dict[str, Any]", value).items()}
+        return {_cell(name): _guarded(field) for name, field in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_guarded(item) for item in cast("list[Any]", value)]
-    return guarded(value) if isinstance(value, str) else value
+    return _cell(value) if isinstance(value, str) else value
+
+
+def _cell(text: str) -> str:
+    return guarded(without_control_characters(text))
 
 
 def _text(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.progress import (
 from rich.segment import Segment
 
 from iis_client.cli.options import OutputForm
+from iis_client.cli.output.control_characters import without_control_characters
 from iis_client.cli.output.fields import csv_text
 from iis_client.cli.output.finetuning import epoch_line
 from iis_client.cli.output.job_counts import other_states, progress_summary
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from iis_schemas.jobs.events import EventView
     from iis_schemas.studies.views import StudyView
 
-# C0 but tab and line feed, DEL, C1, and marks that change the direction of text.
-_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _DESCRIPTION = TextColumn("{task.description}", markup=False)  # it can contain a file name
 
 
@@ -169,12 +167,12 @@ class Terminal:
 
 
 class SafeConsole(Console):
-    """Console that leaves control characters out of text: names and messages of the service could hold escape sequences."""
+    """Console that leaves control characters out of text."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Segments of text without control characters, and rich's own control segments."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_CONTROL_CHARACTERS.sub("", segment.text), segment.style)
+            yield segment if segment.control else Segment(without_control_characters(segment.text), segment.style)
 
 
 def _plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:

@@ -95,3 +95,32 @@ def test_the_file_of_a_killed_service_counts_as_none() -> None:
     start_local_service(READY_FILE_NAME, "http://127.0.0.1:8000", pid=2**22 + 1)  # above the largest process id
     with pytest.raises(ConfigurationError, match="No service found"):
         find_address()
+
+
+def test_names_and_keys_of_any_characters_are_read_as_they_were_written() -> None:
+    configuration_file().parent.mkdir(parents=True)
+    configuration_file().write_text('[profiles."lab.é 😀]"]\nurl = "http://lab"\napi_key = "a\\u007f"\n')
+    profiles = read_profiles()
+    assert profiles.get("lab.é 😀]") == Profile("http://lab", "a\x7f")
+    write_profiles(profiles.added("home", LAB))
+    assert read_profiles() == profiles.added("home", LAB)
+
+
+def test_a_failed_write_leaves_no_temporary_file_and_the_old_profiles() -> None:
+    path = write_profiles(Profiles().added("lab", LAB))
+    with pytest.raises(UnicodeEncodeError):
+        write_profiles(Profiles().added("lab", Profile("http://lab", "\udcff")))
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert read_profiles() == Profiles().added("lab", LAB)
+
+
+def test_a_key_of_the_environment_is_not_sent_to_the_address_of_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_profiles(Profiles().added("lab", LAB))
+    monkeypatch.setenv("IIS_API_KEY", "iis_key")
+    with pytest.raises(ConfigurationError, match="without an address, so that no profile is used; set IIS_URL"):
+        find_address()
+    start_local_service(READY_FILE_NAME, "http://127.0.0.1:8000")
+    assert find_address() == Address("http://127.0.0.1:8000", "iis_key")
+    assert find_address(profile="lab") == Address(LAB.url, LAB.api_key)
+    monkeypatch.setenv("IIS_URL", "http://service:8000")
+    assert find_address() == Address("http://service:8000", "iis_key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,10 @@ from iis_engine.data.images import load_image
 from iis_engine.errors import DataError, OutOfMemory
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.elements import element_crops
-from iis_engine.features.extraction import extract_features
+from iis_engine.features.extraction import Extraction, extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.specs import BackboneSpec, ElementKind, ElementSpec, Preprocessing
+from support.image_files import write_images, write_text
 
 ImageFolder = Callable[..., Path]
 
@@ -281,6 +283,41 @@ def test_more_than_one_percent_of_damaged_images_are_refused(backbone: Backbone,
     dataset.train[3].path.unlink()
     with pytest.raises(DataError, match="1 of 54 images cannot be decoded"):
         extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
+
+
+def test_damaged_images_of_all_processes_count_together(backbone: Backbone, image_folder: ImageFolder, tmp_path: Path) -> None:
+    image_folder({"cat": 45, "dog": 45}, under="train", size=8)
+    dataset = read_image_folder(image_folder({"cat": 5, "dog": 5}, under="test", size=8))
+    for damaged in (dataset.train[3], dataset.train[70]):
+        damaged.path.write_bytes(b"broken")
+    extraction = Extraction(backbone, dataset, None, shard_folder=tmp_path / "shards", shard_size=50)
+    first, *others = [planned.file_name for planned in extraction.plan]
+    extraction.compute([first])
+    extraction.compute(others)
+    assert extraction.missing() == []
+    with pytest.raises(DataError, match="2 of 100 images cannot be decoded, more than the 1 % allowed") as refused:
+        extraction.assemble()
+    assert refused.value.code == "dataset_corrupt"
+
+
+def test_multi_label_features_without_some_rows_are_loaded_with_the_same_stratification(backbone: Backbone, tmp_path: Path) -> None:
+    sets = {"train": ["cat"] * 30 + ["dog"] * 30 + ["cat|dog"] * 20 + ["hat"] * 20, "validation": ["dog"] * 3}
+    sets["test"] = ["cat", "dog", "hat"] * 3 + ["cat|dog"]
+    rows = [(f"{split}{number}.png", labels, split) for split, each in sets.items() for number, labels in enumerate(each)]
+    root = write_images(tmp_path / "set", [f"images/{name}" for name, _, _ in rows])
+    write_text(root, "labels.csv", ["path,labels,split", *map(",".join, rows)])
+    dataset = read_image_folder(root)
+    (root / "images" / "train30.png").write_bytes(b"broken")  # a dog
+    features = extract_features(backbone, dataset, None, shard_folder=tmp_path / "shards")
+    assert features.labels_train is not None
+    assert features.labels_train.sum(dim=0).tolist() == [50, 49, 20]
+    both = features.labels_train[:, :2].bool().all(dim=1)
+    assert set(features.y_train[both].tolist()) == {1}  # 54 cats, 53 dogs; with the four rows that are left out, 54 and 57
+    features.save(tmp_path / "features.safetensors")
+    again = FeatureSet.load(tmp_path / "features.safetensors")
+    for field in fields(FeatureSet):
+        before, after = getattr(features, field.name), getattr(again, field.name)
+        assert torch.equal(before, after) if isinstance(before, Tensor) else before == after, field.name
 
 
 def test_a_representation_that_is_not_finite_names_its_image(

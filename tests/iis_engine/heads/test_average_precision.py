@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from iis_engine.heads import average_precision
 from iis_engine.heads.average_precision import average_precision_values, average_precisions, mean_average_precision
 
 PREVALENCES = torch.tensor([0.5, 0.3, 0.1, 0.05, 0.0])
@@ -57,3 +58,20 @@ def test_the_spread_of_the_values_is_that_of_the_bootstrap_over_images() -> None
     draws = [torch.from_numpy(rng.integers(0, 1000, 1000)) for _ in range(400)]
     bootstrap = np.std([mean_average_precision(scores[rows], labels[rows]) for rows in draws])
     assert float(values.std()) / 1000**0.5 == pytest.approx(float(bootstrap), rel=0.1)
+
+
+def test_labels_are_ranked_in_parts_of_bounded_size_to_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, labels = scores_and_labels(100)
+    whole, mean = average_precisions(scores, labels), mean_average_precision(scores, labels)
+    sizes: list[int] = []
+    searchsorted = torch.searchsorted
+
+    def recording(values: Tensor, *arguments: Tensor, right: bool = False) -> Tensor:
+        sizes.append(values.numel())
+        return searchsorted(values, *arguments, right=right)
+
+    monkeypatch.setattr(average_precision, "ENTRIES_AT_ONCE", 250)
+    monkeypatch.setattr(torch, "searchsorted", recording)
+    assert torch.equal(average_precisions(scores, labels).nan_to_num(-1), whole.nan_to_num(-1))
+    assert mean_average_precision(scores, labels) == mean
+    assert set(sizes) == {200, 100}

@@ -44,6 +44,14 @@ def test_the_plan_counts_at_least_the_tensors_that_must_be_there() -> None:
     assert whole.host_bytes > 2 * features
 
 
+def test_the_plan_counts_the_label_matrices_of_multi_label_data() -> None:
+    single, multi = plan_heads(IMAGENET, None), plan_heads(replace(IMAGENET, is_multi_label=True), None)
+    rows = IMAGENET.train_rows + IMAGENET.test_rows
+    labels = rows * 1000 + IMAGENET.train_rows * 1000  # uint8, and those of the fitting and validation rows
+    assert multi.host_bytes - single.host_bytes == labels - 8 * rows
+    assert multi.device_bytes - single.device_bytes >= labels - 8 * rows
+
+
 @pytest.mark.parametrize(("gigabytes", "kept"), [(80, (True, True)), (24, (False, True)), (16, (False, False))])
 def test_a_smaller_device_keeps_less(gigabytes: int, kept: tuple[bool, bool]) -> None:
     plan = plan_heads(IMAGENET, gigabytes * GB)
@@ -72,6 +80,27 @@ def test_rows_in_host_memory_equal_rows_on_the_device() -> None:
     assert torch.equal(on_host.where(twice).rows(0, 50, 12), on_device.where(twice).rows(0, 50, 12))
     thresholded = HostSource.thresholded(X, CPU)
     assert torch.equal(thresholded.where(mask).rows(0, 200, 4), Source.of(X).where(mask).rows(0, 200, 4))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(5, 5), (9, 2), (200, 300)])
+def test_an_empty_range_of_rows_in_host_memory_is_an_empty_matrix(start: int, stop: int) -> None:
+    X = torch.randn(200, 12, generator=torch.Generator().manual_seed(0))
+    found = HostSource.thresholded(X, CPU).rows(start, stop, 4)
+    assert found.shape == (0, 12)
+    assert torch.equal(found, Source.of(X).rows(start, stop, 4))
+
+
+def test_strided_rows_are_contiguous_before_they_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned_bytes: list[int] = []
+
+    def pin(rows: torch.Tensor) -> torch.Tensor:
+        spanned = 1 + sum((size - 1) * stride for size, stride in zip(rows.shape, rows.stride(), strict=True))
+        pinned_bytes.append(4 * spanned)
+        return rows
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)  # needs a GPU
+    HostSource(torch.zeros(210, 12), None, torch.device("meta")).rows(0, 210, 12, 7)
+    assert pinned_bytes == [4 * 30 * 12]
 
 
 def test_a_score_under_a_capped_budget_equals_the_uncapped_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,14 @@ def line_with(text: str, words: str) -> list[str]:
     return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
 
 
+def test_csv_has_no_formula_after_control_characters_are_removed(terminal: Terminal) -> None:
+    job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "name": '\u202e=HYPERLINK("http://a")', "tags": ["\x01@SUM(1)", "\u2066plain"]})
+    terminal.answer([job], [], as_json=False, output=OutputForm.csv)
+    (row,) = csv.DictReader(io.StringIO(written(terminal)))
+    assert row["name"] == '\'=HYPERLINK("http://a")'
+    assert row["tags"] == "'@SUM(1), plain"
+
+
 def show_report(terminal: Terminal, vocabulary: dict[str, Any] | None = None, **library: Any) -> str:
     report = {**REPORT, "library": {**REPORT["library"], **library}}
     job = ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "id": "job_1", "vocabulary": vocabulary})
