@@ -39,13 +39,13 @@ def test_an_unknown_path_is_a_404(client: TestClient) -> None:
     ("path", "methods"),
     [
         ("/v1/models", {"GET", "POST"}),
-        ("/v1/models/mdl_x", {"GET", "DELETE"}),
+        ("/v1/models/mdl_x", {"GET", "PATCH", "DELETE"}),
         ("/v1/uploads/small", {"POST"}),  # the document lists this path; `small` is not an upload's id
         ("/v1/health/live", {"GET"}),
     ],
 )
 def test_a_405_lists_the_methods_of_the_path(client: TestClient, path: str, methods: set[str]) -> None:
-    refused = client.patch(path)
+    refused = client.put(path)
     require_problem(refused, 405, "method_not_allowed")
     assert set(refused.headers["Allow"].split(", ")) == methods
 

@@ -14,7 +14,7 @@ from iis_schemas.problems import Problem
     ("path", "param", "sentence"),
     [
         ("/v1/jobs?stat=failed", "stat", "'stat' is not a query parameter of this address; did you mean 'state'?"),
-        ("/v1/models?limit=5&page=2", "page", "'page' is not a query parameter of this address; it takes after, limit."),
+        ("/v1/models?limit=5&page=2", "page", "'page' is not a query parameter of this address; it takes after, limit"),
         ("/v1/quotas?limit=5", "limit", "'limit' is not a query parameter of this address; it takes none."),
         ("/v1/jobs?state=failed&STATE=failed", "STATE", "'STATE' is not a query parameter of this address"),
     ],
