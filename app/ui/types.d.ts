@@ -472,9 +472,10 @@ export interface InterventionResult {
 
 // Classes and concepts of a job
 
+/** Null without a test image of the class or label. */
 export interface Accuracies {
-  representation: number;
-  interpretation: number;
+  representation: number | null;
+  interpretation: number | null;
 }
 
 export interface ClassSummary {
@@ -514,7 +515,8 @@ export interface ClassWeight {
 
 export interface ActivatingImage {
   index: number;
-  label: string;
+  label: string | null;
+  labels?: string[] | null;
   activation: number;
   links: Links;
 }

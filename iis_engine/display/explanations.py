@@ -69,8 +69,19 @@ def _bar(entry: Mapping[str, Any], largest: float) -> str:
 
 
 def _counterfactual(explanation: Mapping[str, Any]) -> str:
-    found = explanation["counterfactual"]
+    found, explained = explanation["counterfactual"], explanation["explained"]["class"]
+    is_label = explanation.get("labels") is not None
+    if found is None and is_label:
+        return (
+            f"The probability of {explained} stays {'above' if explanation['logit'] >= 0 else 'below'} 1/2 after any removal of concepts."
+        )
     if found is None:
         return "No removal of concepts changes the prediction."
     count = len(found["removed"])
-    return f"Without {count} {'concept' if count == 1 else 'concepts'} it would be {found['class']} ({found['probability']:.1%})."
+    removed = f"{count} {'concept' if count == 1 else 'concepts'}"
+    if is_label:  # against its absence, the other class
+        change, probability = (
+            ("rises above", found["probability"]) if found["class"] == explained else ("falls below", 1 - found["probability"])
+        )
+        return f"Without {removed} the probability of {explained} {change} 1/2 ({probability:.1%})."
+    return f"Without {removed} it would be {found['class']} ({found['probability']:.1%})."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,8 @@ class ClassProfile:
     Attributes
     ----------
     images : test images of the class
-    baseline_accuracy, accuracy : of h and of the predictor on them; for a label of multi-label data their average precision
+    baseline_accuracy, accuracy : of h and of the predictor on them; for a label of multi-label data their average precision; None without
+        a test image
     weights : (M,) float64, centred; those of a label are not
     mean_contributions : (M,) float64, mean over these images, to the logit of this class
     bias : centred
@@ -143,8 +145,8 @@ class ClassProfile:
     """
 
     images: int
-    baseline_accuracy: float
-    accuracy: float
+    baseline_accuracy: float | None
+    accuracy: float | None
     weights: Tensor
     mean_contributions: Tensor
     bias: float
@@ -175,11 +177,9 @@ def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, l
     weights, images = predictor.weights[:, label], int(own.sum())
     counts = torch.bincount(predicted, minlength=len(predictor.class_names))
     counts[label] = 0
-    baseline_accuracy = float((test_set.top_labels[own, 0] == label).double().mean())
-    accuracy = float((predicted == label).double().mean())
     if test_set.label_matrix is not None:
         counts.zero_()
-        _, baseline_accuracy, accuracy = class_accuracies(test_set, outcomes, predictor)[label]
+    _, baseline_accuracy, accuracy = class_accuracies(test_set, outcomes, predictor)[label]
     order = torch.argsort(counts, descending=True, stable=True)
     return ClassProfile(
         images=images,
@@ -192,21 +192,28 @@ def class_profile(test_set: TestSet, outcomes: Outcomes, predictor: Predictor, l
     )
 
 
-def class_accuracies(test_set: TestSet, outcomes: Outcomes, predictor: Predictor) -> list[tuple[int, float, float]]:
-    """For each class its test images, and the accuracies of h and of the predictor on them; average precisions of labels."""
+def class_accuracies(test_set: TestSet, outcomes: Outcomes, predictor: Predictor) -> list[tuple[int, float | None, float | None]]:
+    """For each class its test images, and the accuracies of h and of the predictor on them; average precisions of labels.
+
+    Both are None for a class or label without a test image: they are undefined there, and mAP leaves such a label out.
+    """
     if test_set.label_matrix is not None and test_set.baseline_precisions is not None:
         logits = torch.cat([predictor.logits(sparsify(rows, predictor.kept)) for rows in test_set.activations.split(ROWS_AT_ONCE)])
-        precisions = (test_set.baseline_precisions, average_precisions(logits, test_set.label_matrix))
-        counts = test_set.label_matrix.sum(dim=0, dtype=torch.int64).tolist()
-        return list(zip(counts, *(each.nan_to_num().tolist() for each in precisions), strict=True))
+        of_h, of_g = _without_nan(test_set.baseline_precisions), _without_nan(average_precisions(logits, test_set.label_matrix))
+        counts: list[int] = test_set.label_matrix.sum(dim=0, dtype=torch.int64).tolist()
+        return list(zip(counts, of_h, of_g, strict=True))
     class_count = len(predictor.class_names)
     images = torch.bincount(test_set.labels, minlength=class_count)
-    right = [
-        torch.bincount(test_set.labels[found == test_set.labels], minlength=class_count)
+    of_h, of_g = (
+        _without_nan(torch.bincount(test_set.labels[found == test_set.labels], minlength=class_count).double() / images)
         for found in (test_set.top_labels[:, 0], outcomes.labels)
-    ]
-    shares = [(hits.double() / images.clamp_min(1)).tolist() for hits in right]
-    return list(zip(images.tolist(), *shares, strict=True))
+    )
+    return list(zip(images.tolist(), of_h, of_g, strict=True))
+
+
+def _without_nan(values: Tensor) -> list[float | None]:
+    """The values, with None in the place of nan."""
+    return [None if math.isnan(value) else value for value in values.tolist()]
 
 
 def confusion_counts(labels: Tensor, predicted: Tensor, class_count: int) -> list[list[int]]:

@@ -160,9 +160,9 @@ def _heading(sheet: Sheet, explanation: dict[str, Any]) -> None:
 def _profile_facts(profile: dict[str, Any]) -> str:
     accuracy = profile["accuracy"]
     quantity = profile.get("quantity", "accuracy").replace("_", " ")
-    facts = (
-        f"{quantity} {accuracy['representation']:.1%} by the whole representation, {accuracy['interpretation']:.1%} by its interpretation"
-    )
+    heads = (("representation", "the whole representation"), ("interpretation", "its interpretation"))
+    of_heads = (f"{'–' if accuracy[key] is None else format(accuracy[key], '.1%')} by {head}" for key, head in heads)
+    facts = f"{quantity} {', '.join(of_heads)}"
     confused = ", ".join(f"{other['class']} ({other['count']})" for other in profile["confused_with"])
     return f"{facts}; confused with {confused}" if confused else facts
 

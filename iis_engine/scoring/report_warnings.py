@@ -47,15 +47,16 @@ def _arr_above_one(report: IISReport) -> str | None:
 
 
 def _small_classes(features: FeatureSet) -> str | None:
-    labels, noun = features.labels_train, "classes"
+    labels, singular, plural = features.labels_train, "class", "classes"
     if labels is None:
         counts = [int((features.y_train == label).sum()) for label in range(features.class_count)]
     else:
-        counts, noun = labels.sum(dim=0, dtype=torch.int64).tolist(), "labels"
+        counts, singular, plural = labels.sum(dim=0, dtype=torch.int64).tolist(), "label", "labels"
     few = [name for name, count in zip(features.class_names, counts, strict=True) if count < FEW_TRAINING_IMAGES]
     if not few:
         return None
-    return f"{len(few)} {noun} have fewer than five training images ({', '.join(few[:CLASSES_NAMED])})."
+    subject = f"1 {singular} has" if len(few) == 1 else f"{len(few)} {plural} have"
+    return f"{subject} fewer than five training images ({', '.join(few[:CLASSES_NAMED])})."
 
 
 def _few_positives(features: FeatureSet) -> str | None:
@@ -66,7 +67,8 @@ def _few_positives(features: FeatureSet) -> str | None:
     few = [name for name, count in zip(features.class_names, counts, strict=True) if 0 < count < FEW_TEST_IMAGES]
     if not few:
         return None
+    subject, pronoun = ("1 label has", "Its") if len(few) == 1 else (f"{len(few)} labels have", "Their")
     return (
-        f"{len(few)} labels have fewer than {FEW_TEST_IMAGES} test images ({', '.join(few[:CLASSES_NAMED])}). Their average precision is "
+        f"{subject} fewer than {FEW_TEST_IMAGES} test images ({', '.join(few[:CLASSES_NAMED])}). {pronoun} average precision is "
         "higher than it would be with more images; the intervals are of test sets of this size."
     )

@@ -70,7 +70,10 @@ class RemovedConcept(BaseModel):
 
 
 class CounterfactualView(ClassProbability):
-    """The smallest set of concepts whose removal changes the predicted class, and the new class."""
+    """The smallest set of concepts whose removal changes the predicted class, and the new class.
+
+    Of multi-label data the classes are the label and its absence, `not NAME`: the removal takes the probability of the label across 1/2.
+    """
 
     removed: list[RemovedConcept]
 

@@ -40,8 +40,8 @@ class NodeOfJob(BaseModel):
 class HeadAccuracies(BaseModel):
     """Accuracies of the head on the whole representation, and of the one on the kept concepts; average precisions of labels."""
 
-    representation: float
-    interpretation: float
+    representation: float | None = Field(description="Null without a test image of the class or label")
+    interpretation: float | None = Field(description="Null without a test image of the class or label")
 
 
 class ClassSummary(ClassRef):

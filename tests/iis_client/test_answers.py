@@ -53,6 +53,14 @@ def test_an_explanation_shows_predictions_contributions_and_the_counterfactual()
     assert list(explanation.to_frame()["concept"]) == [17]
 
 
+def test_the_counterfactual_of_a_label_takes_its_probability_across_one_half() -> None:
+    found = EXPLANATION_EXAMPLE["counterfactual"] | {"class": "not sky", "index": 1, "probability": 0.75}
+    sky = EXPLANATION_EXAMPLE | {"explained": {"class": "sky", "index": 0}, "labels": [], "counterfactual": found}
+    assert "Without 1 concept the probability of sky falls below 1/2 (25.0%)." in ImageExplanation.model_validate(sky)._repr_html_()
+    stays = ImageExplanation.model_validate(sky | {"counterfactual": None, "logit": -1.0})._repr_html_()
+    assert "The probability of sky stays below 1/2 after any removal of concepts." in stays
+
+
 def test_waiting_shows_the_stage_of_a_running_job(scripted: ScriptedService, capsys: pytest.CaptureFixture[str]) -> None:
     applied = {"Preference-Applied": "wait=2"}
     running, done = SCORE_JOB_EXAMPLE, {**SCORE_JOB_EXAMPLE, "state": "succeeded", "progress": None}

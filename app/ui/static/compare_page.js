@@ -5,9 +5,10 @@ import { colour, draw, seriesStyle } from "./charts.js";
 import { curvePlot } from "./curves.js";
 import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
-import { formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
+import { capitalise, formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
 import { describeDifferences } from "./job_differences.js";
 import { describeLibrary } from "./job_formatting.js";
+import { commonQuantityName, quantityName } from "./report_formatting.js";
 import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
 /** @import { Curves, CurvePoint, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
@@ -90,6 +91,9 @@ function differencesNotice(jobs) {
   return describeDifferences(jobs).map((sentence) => el("p", { class: "notice warning" }, sentence));
 }
 
+/** @param {ScoredJob[]} jobs */
+const quantityOf = (jobs) => commonQuantityName(jobs.map(({ report }) => report));
+
 /**
  * @param {ScoredJob[]} jobs
  * @param {string[]} titles
@@ -98,7 +102,7 @@ function curvesSection(jobs, titles) {
   const series = jobs.map(({ points }, index) => ({ name: titles[index], points }));
   const summary = `ARR curves of ${titles.join("; ")}. The table below lists their scores.`;
   const help = el("p", { class: "help" }, "One line and marker per job; shaded: 95 % intervals.");
-  return section("curves", "Curves", help, curvePlot(series, summary));
+  return section("curves", "Curves", help, curvePlot(series, quantityOf(jobs), summary));
 }
 
 /**
@@ -108,14 +112,15 @@ function curvesSection(jobs, titles) {
 function scatterSection(jobs, titles) {
   const points = jobs.map(({ report }, index) => ({ report, title: titles[index], index })).filter(({ report }) => !isMissing(report.iis));
   const descriptions = points.map(({ report, title }) => `${title} ${formatNumber(report.iis)} at ${formatPercent(report.accuracy_representation)}`);
-  const plot = el("div", { class: "plot", role: "img", "aria-label": `IIS against accuracy: ${descriptions.join("; ")}.` });
+  const quantity = quantityOf(jobs);
+  const plot = el("div", { class: "plot", role: "img", "aria-label": `IIS against ${quantity}: ${descriptions.join("; ")}.` });
   const problem = el("div");
   const makePlot = () => ({
     traces: points.map(({ report, title, index }) => scatterTrace(report, title, index)),
-    layout: { xaxis: { title: "Accuracy of the representation" }, yaxis: { title: "IIS" }, hovermode: "closest" },
+    layout: { xaxis: { title: `${capitalise(quantity)} of the representation` }, yaxis: { title: "IIS" }, hovermode: "closest" },
   });
   requestAnimationFrame(() => draw(plot, makePlot).catch((error) => problem.replaceChildren(errorNotice(error))));
-  return section("scatter", "IIS against accuracy", el("p", { class: "help" }, "Error bars: 95 % intervals."), plot, problem);
+  return section("scatter", `IIS against ${quantity}`, el("p", { class: "help" }, "Error bars: 95 % intervals."), plot, problem);
 }
 
 /**
@@ -143,7 +148,7 @@ function scatterTrace(report, title, index) {
   const tooltip = [
     escapeLabel(title),
     `IIS ${formatNumber(iis)} (${formatInterval(report.iis_low, report.iis_high)})`,
-    `accuracy ${formatPercent(accuracy)}`,
+    `${quantityName(report)} ${formatPercent(accuracy)}`,
   ];
   return {
     x: [accuracy],
@@ -169,7 +174,7 @@ function scoresSection(jobs, titles) {
     [
       ["Job", (row) => el("a", { href: `/jobs/${row.job.id}` }, row.title)],
       ["Data set", (row) => row.dataset],
-      ["Accuracy", (row) => formatPercent(row.report.accuracy_representation), "number"],
+      [capitalise(quantityOf(jobs)), (row) => formatPercent(row.report.accuracy_representation), "number"],
       ["IIS", (row) => `${formatNumber(row.report.iis)} ${formatHalfWidth(row.report.iis_low, row.report.iis_high)}`, "number"],
       ["5 to 30 concepts", (row) => formatPercent(row.report.few_concepts_mean), "number"],
       ["Over matched", (row) => formatSigned(row.report.controls?.matched?.few_gain), "number"],

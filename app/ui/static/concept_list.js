@@ -61,3 +61,15 @@ export function foldDuplicates(concepts) {
   }
   return groups;
 }
+
+/**
+ * Concepts that match a search, sorted, in groups of one card each: near-duplicates are folded into one group where `fold` is true.
+ * @param {ListedConcept[]} concepts
+ * @param {SortKey} sort
+ * @param {string} search
+ * @param {boolean} fold
+ */
+export function groupConcepts(concepts, sort, search, fold) {
+  const found = searchConcepts(sortConcepts(concepts, sort), search);
+  return { found, groups: fold ? foldDuplicates(found) : found.map((concept) => ({ concept, folded: [] })) };
+}

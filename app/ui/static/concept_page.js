@@ -5,6 +5,7 @@ import { colour, draw } from "./charts.js";
 import { conceptLabel, conceptName } from "./concept_names.js";
 import { crops } from "./crops.js";
 import { byId, el, errorNotice, loadInto, section, table } from "./dom.js";
+import { describeTrueLabels } from "./explanation_formatting.js";
 import { getFromWorker } from "./explanation_requests.js";
 import { formatCount, formatNumber, formatPercent, formatSigned } from "./formatting.js";
 import { loadJob, pathParts, unfinishedNotice } from "./job_heading.js";
@@ -127,15 +128,16 @@ function levels(concept, job) {
  * @param {number} concept
  * @param {Job} job
  */
-function imageCard({ index, label, activation, links }, concept, job) {
+function imageCard({ index, label, labels, activation, links }, concept, job) {
   const name = `Test image ${index}`;
+  const truth = describeTrueLabels({ label, labels });
   const map = () => el("img", { class: "heatmap", src: `${links.explanation}/heatmaps/${concept}.png`, alt: "", loading: "lazy" });
-  const picture = links.image ? el("span", { class: "layers mapped" }, el("img", { src: links.image, alt: `${name}, class ${label}`, loading: "lazy" }), map()) : name;
+  const picture = links.image ? el("span", { class: "layers mapped" }, el("img", { src: links.image, alt: `${name}, ${labels ? "labels" : "class"} ${truth}`, loading: "lazy" }), map()) : name;
   return el(
     "li",
     { class: "card" },
     el("a", { href: `/jobs/${job.id}/images/${index}` }, picture),
-    el("p", {}, label),
+    el("p", {}, truth),
     el("p", { class: "help" }, `activation ${formatNumber(activation, 2)}`),
   );
 }

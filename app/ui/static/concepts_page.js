@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { conceptCard, hasNames } from "./concept_card.js";
-import { SORTS, foldDuplicates, searchConcepts, sortConcepts } from "./concept_list.js";
+import { SORTS, groupConcepts } from "./concept_list.js";
 import { droppedPhrases } from "./dropped_phrases.js";
 import { announce, buttonById, byId, el, emptyState, errorNotice, inputById, loadInto, selectById } from "./dom.js";
 import { getFromWorker } from "./explanation_requests.js";
@@ -15,6 +15,7 @@ import { loadJob, unfinishedNotice } from "./job_heading.js";
 const REQUESTED = 100; // the most concepts of one answer
 const LOADED_AT_FIRST = 200;
 const SHOWN_AT_ONCE = 24;
+const MAX_PAGES_AT_ONCE = 10; // of one click, where few concepts match the search
 
 const gallery = byId("gallery");
 const more = buttonById("more");
@@ -100,10 +101,14 @@ function listed(concept, use) {
   };
 }
 
+/** The loaded concepts that match the form, in groups of one card each. */
+function matching() {
+  return groupConcepts(concepts, /** @type {SortKey} */ (selectById("sort").value), inputById("search").value, inputById("fold").checked);
+}
+
 /** Cards of the concepts that match, in the chosen order. */
 function cards() {
-  const found = searchConcepts(sortConcepts(concepts, /** @type {SortKey} */ (selectById("sort").value)), inputById("search").value);
-  const groups = inputById("fold").checked ? foldDuplicates(found) : found.map((concept) => ({ concept, folded: [] }));
+  const { found, groups } = matching();
   const mostImportant = Math.max(0, ...concepts.map(({ importance }) => importance ?? 0));
   more.hidden = groups.length <= shown && !nextConcepts;
   const folded = found.length - groups.length;
@@ -148,8 +153,8 @@ more.addEventListener("click", async () => {
   more.disabled = true;
   const before = gallery.querySelectorAll(".card").length;
   try {
-    shown += SHOWN_AT_ONCE;
-    if (nextConcepts && concepts.length < shown) await loadPage();
+    shown = Math.min(shown, matching().groups.length) + SHOWN_AT_ONCE;
+    for (let pages = 0; nextConcepts && matching().groups.length < shown && pages < MAX_PAGES_AT_ONCE; pages++) await loadPage();
     refresh();
     gallery.querySelectorAll(".card")[before]?.querySelector("a")?.focus();
   } catch (error) {

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { el, table, tableFrame } from "./dom.js";
 import { escapeInvisible } from "./escaping.js";
-import { confusionShade, mostConfused } from "./confusion_formatting.js";
+import { confusionShade, lowestFirst, mostConfused } from "./confusion_formatting.js";
 import { formatCount, formatNumber, formatPercent } from "./formatting.js";
 
 /** @import { ClassList, ClassSummary, Column, ScoreJob } from "../types.d.ts" */
@@ -26,7 +26,7 @@ export async function classResults(job) {
     ["Whole representation", (row) => formatPercent(row.accuracy.representation), "number"],
     [`${kept} of ${count} concepts`, (row) => formatPercent(row.accuracy.interpretation), "number"],
   ];
-  const worst = data.toSorted((first, second) => first.accuracy.interpretation - second.accuracy.interpretation).slice(0, MAX_CLASSES);
+  const worst = lowestFirst(data).slice(0, MAX_CLASSES);
   const help = `The ${MAX_CLASSES} ${isLabels ? "labels" : "classes"} with the lowest values from kept concepts, of ${data.length}.`;
   return [
     confusion ? matrices(job, list, confusion) : null,

@@ -1,5 +1,16 @@
 // Numbers of confusion matrices: which classes to show, and the shade of a cell.
 
+import { compareValues } from "./sortable_table.js";
+
+/** @import { ClassSummary } from "../types.d.ts" */
+
+/**
+ * Classes by the accuracy from kept concepts, lowest first; those without a test image are last.
+ * @param {ClassSummary[]} classes
+ */
+export const lowestFirst = (classes) =>
+  classes.toSorted((first, second) => compareValues(first.accuracy.interpretation, second.accuracy.interpretation, false));
+
 /**
  * Indices of the classes in most errors, as true or predicted class, in the order of the classes.
  * @param {number[][][]} matrices rows are true classes

@@ -134,5 +134,5 @@ function setElements({ kind, scales = [], images_per_class: images }) {
     boxes[0].closest(".radio-group")?.append(el("label", {}, box, ` ${scale} × ${scale} grid`));
   }
   inputById("segments").checked = kind !== "patches";
-  inputById("per-class").value = String(images);
+  inputById("per-class").value = String(images ?? "");
 }

@@ -3,7 +3,7 @@
 import { conceptName } from "./concept_names.js";
 import { formatNumber, formatPercent, isMissing } from "./formatting.js";
 
-/** @import { ClassProbability, CurveNode, Explanation } from "../types.d.ts" */
+/** @import { ClassProbability, CurveNode, Explanation, InterventionResult } from "../types.d.ts" */
 
 /** @param {Pick<Explanation, "representation" | "interpretation" | "agree">} explanation */
 export function describeAgreement({ representation, interpretation, agree }) {
@@ -25,18 +25,43 @@ export function describeCorrectness({ image, correct }) {
   return `True class: ${image.label}; ${outcome}.`;
 }
 
+/**
+ * The true class of a test image, or its labels in multi-label data.
+ * @param {{label: string | null, labels?: string[] | null}} image
+ */
+export const describeTrueLabels = ({ label, labels }) => (labels ? labels.join(", ") || "no label" : (label ?? "unknown class"));
+
 /** @param {Pick<Explanation, "explained" | "contrast" | "logit" | "bias">} explanation */
 export function describeLogit({ explained, contrast, logit, bias }) {
   const subject = contrast ? `logit difference of ${explained.class} over ${contrast.class}` : `logit of ${explained.class}`;
   return `Sum of contributions (${formatNumber(logit - bias, 2)}) + bias (${formatNumber(bias, 2)}) = ${subject} (${formatNumber(logit, 2)}).`;
 }
 
-/** @param {Pick<Explanation, "counterfactual" | "explained">} explanation */
-export function describeCounterfactual({ counterfactual, explained }) {
-  if (!counterfactual) return `The prediction stays ${explained.class} whichever concepts are removed.`;
+/**
+ * The concepts whose removal changes the prediction, or takes the probability of a label of multi-label data across 1/2.
+ * @param {Pick<Explanation, "counterfactual" | "explained" | "labels" | "logit">} explanation
+ */
+export function describeCounterfactual({ counterfactual, explained, labels, logit }) {
+  if (!counterfactual && labels) return `The probability of ${explained.class} stays ${logit >= 0 ? "above" : "below"} 1/2 after any removal of concepts.`;
+  if (!counterfactual) return `The prediction stays ${explained.class} after any removal of concepts.`;
   const removed = counterfactual.removed.map((concept) => `“${conceptName(concept)}”`);
   const list = removed.length > 1 ? `${removed.slice(0, -1).join(", ")} and ${removed[removed.length - 1]}` : removed[0];
+  if (labels) {
+    const rises = counterfactual.class === explained.class; // the other class is the absence of the label
+    const probability = rises ? counterfactual.probability : 1 - counterfactual.probability;
+    return `Without ${list}, the probability of ${explained.class} ${rises ? "rises above" : "falls below"} 1/2 (${formatPercent(probability)}).`;
+  }
   return `Without ${list}, the prediction changes from ${explained.class} to ${counterfactual.class} (${formatPercent(counterfactual.probability)}).`;
+}
+
+/**
+ * @param {Pick<InterventionResult, "before" | "after" | "changed">} result
+ * @param {boolean} isMultiLabel
+ */
+export function describeIntervention({ before, after, changed }, isMultiLabel) {
+  const subject = isMultiLabel ? "most probable label" : "prediction";
+  if (changed) return `The ${subject} changes from ${before.class} to ${after.class} (${formatPercent(after.probability)}).`;
+  return `The ${subject} stays ${after.class}: ${formatPercent(after.probability)} instead of ${formatPercent(before.probability)}.`;
 }
 
 /**

@@ -4,6 +4,9 @@
 
 const ROUNDED_ZERO = /^-?[0.]+$/;
 
+/** @param {string} text */
+export const capitalise = (text) => text[0].toUpperCase() + text.slice(1);
+
 /**
  * @param {unknown} value
  * @returns {value is null | undefined}

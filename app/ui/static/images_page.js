@@ -85,11 +85,12 @@ function card({ index, name, label, labels, representation, interpretation, link
   );
 }
 
-/** Add the classes to the filters. */
+/** Add the classes to the filters; multi-label data have no wrong predictions to filter by. */
 async function addClassFilters() {
   /** @type {Promise<ClassList>} */
   const request = getFromWorker(`/v1/jobs/${jobId}/classes`);
   const classes = await request.then(({ data }) => data, () => []);
+  if (classes[0]?.quantity === "average_precision") selectById("outcome").querySelector('[value="wrong"]')?.remove();
   for (const name of ["class", "predicted", "predicted_by_representation"]) {
     const select = selectById(name);
     const chosen = select.value;

@@ -3,6 +3,7 @@
 import { bar } from "./bars.js";
 import { conceptName } from "./concept_names.js";
 import { announce, el, errorNotice, table } from "./dom.js";
+import { describeIntervention } from "./explanation_formatting.js";
 import { hasChanges, interventionRequest, postToWorker } from "./explanation_requests.js";
 import { formatNumber, formatPercent, formatSigned } from "./formatting.js";
 
@@ -106,15 +107,14 @@ export class Interventions {
 
   /** @param {InterventionResult} result */
   show({ before, after, changed, probabilities }) {
-    const sentence = changed
-      ? `The prediction changes from ${before.class} to ${after.class} (${formatPercent(after.probability)}).`
-      : `The prediction stays ${after.class}: ${formatPercent(after.probability)} instead of ${formatPercent(before.probability)}.`;
+    const isMultiLabel = Boolean(this.explanation.labels);
+    const sentence = describeIntervention({ before, after, changed }, isMultiLabel);
     const rows = probabilities
       .toSorted((first, second) => Math.max(second.before, second.after) - Math.max(first.before, first.after))
       .slice(0, MAX_CLASSES);
     /** @type {Column<InterventionResult["probabilities"][number]>[]} */
     const columns = [
-      ["Class", (row) => row.class],
+      [isMultiLabel ? "Label" : "Class", (row) => row.class],
       ["Before", (row) => formatPercent(row.before), "number"],
       ["After", (row) => formatPercent(row.after), "number"],
       ["", (row) => bar(row.after, 1, "neutral")],

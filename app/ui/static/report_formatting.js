@@ -1,6 +1,6 @@
 // Sentences about a score report: the verdict, its symbol, and what the two headline numbers mean.
 
-import { formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
+import { capitalise, formatInterval, formatNumber, formatPercent, formatSigned, isMissing } from "./formatting.js";
 
 /** @import { Report, Verdict, VerdictCode } from "../types.d.ts" */
 
@@ -59,10 +59,13 @@ export function describeReasons(report) {
 export const quantityName = ({ quantity }) => (quantity ?? "accuracy").replaceAll("_", " ");
 
 /** @param {Pick<Report, "quantity">} report */
-export function quantityTitle(report) {
-  const name = quantityName(report);
-  return name[0].toUpperCase() + name.slice(1);
-}
+export const quantityTitle = (report) => capitalise(quantityName(report));
+
+/**
+ * The name of the quantity of several reports; both names where they differ.
+ * @param {Pick<Report, "quantity">[]} reports
+ */
+export const commonQuantityName = (reports) => [...new Set(reports.map(quantityName))].toSorted().join(" or ");
 
 /**
  * @param {Report} report

@@ -7,12 +7,12 @@ import { classResults } from "./confusion.js";
 import { describeCurves } from "./curve_points.js";
 import { curvePlot, curveTable } from "./curves.js";
 import { downloadItem, downloadList, el, loadInto, section, table } from "./dom.js";
-import { formatCount, formatNumber, formatPercent, formatTime } from "./formatting.js";
+import { capitalise, formatCount, formatNumber, formatPercent, formatTime } from "./formatting.js";
 import { infoMark } from "./glossary.js";
 import { headline, verdictBanner } from "./headline.js";
 import { describeElements } from "./job_formatting.js";
 import { notesNotice } from "./notes.js";
-import { quantityTitle } from "./report_formatting.js";
+import { quantityName } from "./report_formatting.js";
 import { panelTable, valuesTable } from "./score_values.js";
 import { warningsNotice } from "./warnings.js";
 
@@ -36,15 +36,16 @@ export async function scoreResult(job) {
     /** @type {Promise<Predictor[]>} */ (getAll(`${job.links.predictors}&limit=${MAX_PREDICTORS}`, MAX_PREDICTORS)),
   ]);
   const { report } = result;
+  const quantity = quantityName(report);
   return [
     verdictBanner(report),
     headline(report),
     warningsNotice(report.warnings),
     notesNotice(report.notes),
-    curvesSection(curves, quantityTitle(report)),
+    curvesSection(curves, quantity),
     classesSection(job, report),
     configurationSection(job, report, result.library),
-    section("more", "More numbers", valuesTable(report), panelTable(job, report), classifiers(predictors)),
+    section("more", "More numbers", valuesTable(report), panelTable(job, report), classifiers(predictors, quantity)),
     downloads(job, result, curves, plots),
   ];
 }
@@ -57,10 +58,10 @@ function curvesSection(curves, quantity) {
   const series = curves.data.map(({ name, points }) => ({ ...(SERIES[name] ?? { name }), points }));
   return section(
     "curve",
-    `${quantity} retained over sparsity`,
+    `${capitalise(quantity)} retained over sparsity`,
     el("p", { class: "help" }, "IIS is the area under the solid line of ARR ", infoMark("ARR"), ". Shaded: 95 % intervals."),
-    curvePlot(series, describeCurves(series)),
-    curveTable("Curve points", series),
+    curvePlot(series, quantity, describeCurves(series, capitalise(quantity))),
+    curveTable("Curve points", series, quantity),
   );
 }
 
@@ -76,8 +77,11 @@ function classesSection(job, { quantity }) {
   return section("per-class", quantity === "mean_average_precision" ? "Average precision by label" : "Confusions and accuracy by class", region);
 }
 
-/** @param {Predictor[]} predictors */
-function classifiers(predictors) {
+/**
+ * @param {Predictor[]} predictors
+ * @param {string} quantity that is retained
+ */
+function classifiers(predictors, quantity) {
   if (!predictors.length) return null;
   /**
    * @param {Predictor} predictor
@@ -88,7 +92,7 @@ function classifiers(predictors) {
   /** @type {Column<Predictor>[]} */
   const columns = [
     ["Concepts kept", (predictor) => formatNumber(predictor.kept, 0), "number"],
-    ["Accuracy", (predictor) => formatPercent(predictor.accuracy), "number"],
+    [capitalise(quantity), (predictor) => formatPercent(predictor.accuracy), "number"],
     ["ARR", (predictor) => formatNumber(predictor.arr), "number"],
     ["Files", (predictor) => el("span", {}, file(predictor, "safetensors"), " ", file(predictor, "onnx"))],
   ];
@@ -104,11 +108,13 @@ function classifiers(predictors) {
  * @param {Plots} plots
  */
 function downloads(job, result, curves, plots) {
+  const { report } = result;
+  const quantity = capitalise(quantityName(report));
   const figures = plots.data.map(({ name, format, links }) =>
-    downloadItem(links.self, `${name === "arr" ? "ARR figure" : "Accuracy figure"}, ${format.toUpperCase()}`, `${job.id}-${name}.${format}`),
+    downloadItem(links.self, `${name === "arr" ? "ARR figure" : `${quantity} figure`}, ${format.toUpperCase()}`, `${job.id}-${name}.${format}`),
   );
   const { library } = result.links;
-  const elements = result.report.library?.elements;
+  const elements = report.library?.elements;
   return section(
     "downloads",
     "Downloads",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { foldDuplicates, searchConcepts, sortConcepts } from "../static/concept_list.js";
+import { foldDuplicates, groupConcepts, searchConcepts, sortConcepts } from "../static/concept_list.js";
 
 const concept = (index, values = {}) => ({
   index,
@@ -50,4 +50,12 @@ test("near-duplicates are folded into the first of them that is shown", () => {
   const concepts = [concept(3, { duplicates: [1] }), concept(0), concept(1, { duplicates: [3, 2] }), concept(2, { duplicates: [1] })];
   const groups = foldDuplicates(concepts).map((group) => [group.concept.index, indices(group.folded)]);
   assert.deepEqual(groups, [[3, [1]], [0, []], [2, []]]);
+});
+
+test("concepts that match are grouped into as many cards as remain after search and folding", () => {
+  const concepts = [concept(0, { duplicates: [1], phrases: ["a loop"] }), concept(1, { duplicates: [0], phrases: ["a loop"] }), concept(2)];
+  const folded = groupConcepts(concepts, "index", "loop", true);
+  assert.deepEqual([folded.found.length, folded.groups.length], [2, 1]);
+  assert.equal(groupConcepts(concepts, "index", "loop", false).groups.length, 2);
+  assert.equal(groupConcepts(concepts, "index", "", true).groups.length, 2);
 });

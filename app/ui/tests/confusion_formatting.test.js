@@ -3,7 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { confusionShade, mostConfused } from "../static/confusion_formatting.js";
+import { confusionShade, lowestFirst, mostConfused } from "../static/confusion_formatting.js";
+
+test("classes without a test image come after those with the lowest values", () => {
+  const classes = [null, 0.4, 0, 0.2].map((interpretation) => ({ accuracy: { representation: 0.5, interpretation } }));
+  assert.deepEqual(lowestFirst(classes).map(({ accuracy }) => accuracy.interpretation), [0, 0.2, 0.4, null]);
+});
 
 test("the classes in most errors are shown in the order of the classes", () => {
   const matrix = [

@@ -22,18 +22,18 @@ test("points are sorted by rising sparsity and the given list stays as it is", (
   assert.deepEqual(keptOf(POINTS), [0, 2, 4]);
 });
 
-test("a tooltip has name, concepts, ARR and accuracy", () => {
+test("a tooltip has name, concepts, ARR and the quantity that is retained", () => {
   const point = { kept: 1, sparsity: 0.75, arr: 0.9, arr_low: 0.8, arr_high: 1, accuracy: 0.6, accuracy_low: 0.5, accuracy_high: 0.7 };
   assert.equal(
-    pointTooltip("<b>", point, false),
-    "&lt;b&gt;<br>1 concept kept, sparsity 0.75<br>ARR 0.900 (0.800 to 1.000)<br>accuracy 0.600 (0.500 to 0.700)",
+    pointTooltip("<b>", point, false, "mean average precision"),
+    "&lt;b&gt;<br>1 concept kept, sparsity 0.75<br>ARR 0.900 (0.800 to 1.000)<br>mean average precision 0.600 (0.500 to 0.700)",
   );
-  assert.match(pointTooltip("a", { ...point, arr_chance_corrected: 0.85 }, true), /<br>ARR 0\.850, chance-corrected<br>/);
+  assert.match(pointTooltip("a", { ...point, arr_chance_corrected: 0.85 }, true, "accuracy"), /<br>ARR 0\.850, chance-corrected<br>/);
 });
 
 test("curves are described by their first point and the one at half sparsity", () => {
   assert.equal(
-    describeCurves([{ name: "Concepts", points: POINTS }]),
+    describeCurves([{ name: "Concepts", points: POINTS }], "Accuracy"),
     "Accuracy retained over sparsity. Concepts: 1.00 with all concepts, 0.50 at sparsity 0.50. A table follows.",
   );
 });

@@ -59,8 +59,36 @@ test("a counterfactual lists the removed concepts and the other class", () => {
   );
   assert.equal(
     sentences.describeCounterfactual({ ...explanation, counterfactual: null }),
-    "The prediction stays 8 whichever concepts are removed.",
+    "The prediction stays 8 after any removal of concepts.",
   );
+});
+
+test("a counterfactual of a label takes its probability across one half, from either side", () => {
+  const removed = [{ concept: 1, label: "blue" }];
+  const sky = { explained: { class: "sky" }, labels: [], logit: 1.2 };
+  const describe = (changes) => sentences.describeCounterfactual({ ...sky, ...changes });
+  const falls = { removed, class: "not sky", probability: 0.75 };
+  assert.equal(describe({ counterfactual: falls }), "Without “blue”, the probability of sky falls below 1/2 (25.0\u202f%).");
+  const rises = { removed, class: "sky", probability: 0.6 };
+  assert.equal(describe({ counterfactual: rises, logit: -1 }), "Without “blue”, the probability of sky rises above 1/2 (60.0\u202f%).");
+  assert.equal(describe({ counterfactual: null }), "The probability of sky stays above 1/2 after any removal of concepts.");
+  assert.equal(describe({ counterfactual: null, logit: -1 }), "The probability of sky stays below 1/2 after any removal of concepts.");
+});
+
+test("an intervention changes the prediction, or the most probable label of multi-label data", () => {
+  const result = { before: EIGHT, after: THREE, changed: true };
+  assert.equal(sentences.describeIntervention(result, false), "The prediction changes from 8 to 3 (50.0\u202f%).");
+  assert.equal(sentences.describeIntervention(result, true), "The most probable label changes from 8 to 3 (50.0\u202f%).");
+  assert.equal(
+    sentences.describeIntervention({ before: EIGHT, after: { ...EIGHT, probability: 0.5 }, changed: false }, true),
+    "The most probable label stays 8: 50.0\u202f% instead of 75.0\u202f%.",
+  );
+});
+
+test("an image shows its class, or its labels in multi-label data", () => {
+  assert.equal(sentences.describeTrueLabels({ label: "8" }), "8");
+  assert.equal(sentences.describeTrueLabels({ label: null, labels: ["sky", "tree"] }), "sky, tree");
+  assert.equal(sentences.describeTrueLabels({ label: null, labels: [] }), "no label");
 });
 
 test("the peak of a heat map is described by its place and sign", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeReasons, describeReport, describeVerdict, quantityTitle } from "../static/report_formatting.js";
+import { commonQuantityName, describeReasons, describeReport, describeVerdict, quantityTitle } from "../static/report_formatting.js";
 
 const REPORT = { iis: 0.92, accuracy_representation: 0.5, few_concepts_mean: 0.42, edition: 2, protocol: "exact" };
 
@@ -39,6 +39,8 @@ test("a report of multi-label data names mean average precision in the place of 
   assert.match(describeReport({ ...report, iis: null })[0], /^No score: the representation's mean average precision is no better/);
   assert.equal(quantityTitle(report), "Mean average precision");
   assert.equal(quantityTitle(REPORT), "Accuracy");
+  assert.equal(commonQuantityName([report, report]), "mean average precision");
+  assert.equal(commonQuantityName([report, REPORT]), "accuracy or mean average precision");
 });
 
 test("the reasons compare few concepts and IIS with both controls, and say on which side of 0 the gain lies", () => {

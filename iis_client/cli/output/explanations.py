@@ -106,12 +106,19 @@ def faithfulness_sentence(explanation: ExplanationView) -> str:
 
 
 def counterfactual_sentence(explanation: ExplanationView) -> str:
-    """Smallest set of concepts whose removal changes the prediction."""
+    """Smallest set of concepts whose removal changes the prediction, or takes the probability of a label across 1/2."""
     found, explained = explanation.counterfactual, explanation.explained.class_
+    is_label = explanation.labels is not None
+    if found is None and is_label:
+        side = "above" if explanation.logit >= 0 else "below"
+        return f"The probability of {explained} stays {side} 1/2 after any removal of concepts."
     if found is None:
         return f"No removal of concepts changes the prediction; it stays {explained}."
     opposite = {one.concept for one in (*explanation.supporting, *explanation.opposing) if one.activation < 0}
     removed = _join([concept_label(one, opposite=one.concept in opposite) for one in found.removed])
+    if is_label:  # against its absence, the other class
+        change, probability = ("rises above", found.probability) if found.class_ == explained else ("falls below", 1 - found.probability)
+        return f"Without {removed} the probability of {explained} {change} 1/2 ({probability:.2f})."
     return f"Without {removed} the prediction would be {found.class_} ({found.probability:.2f})."
 
 

@@ -80,7 +80,11 @@ def prediction_table(predictions: Sequence[PredictionView]) -> Table:
 
 
 def _accuracies(one: ClassSummary) -> tuple[str, str]:
-    return f"{one.accuracy.representation:.3f}", f"{one.accuracy.interpretation:.3f}"
+    """Both accuracies; "–" without a test image."""
+    representation, interpretation = (
+        "–" if value is None else f"{value:.3f}" for value in (one.accuracy.representation, one.accuracy.interpretation)
+    )
+    return representation, interpretation
 
 
 def _contribution(concept: CarryingConcept) -> str:

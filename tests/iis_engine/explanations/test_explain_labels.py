@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,16 @@ def test_labels_have_average_precisions_in_the_place_of_accuracies(scored: Score
     profile = class_profile(tested, outcomes, predictor, 0)
     assert (profile.images, profile.accuracy, profile.confused_with) == (found[0][0], found[0][2], ())
     assert torch.equal(profile.weights, predictor.head[:-1, 0].double())
+
+
+def test_a_label_without_a_test_image_has_no_average_precision(scored: Scored, tested: TestSet) -> None:
+    features, predictor = scored.features, scored.family.at(3)
+    assert features.labels_test is not None
+    labels = features.labels_test.clone()
+    labels[:, 2] = 0
+    without = TestSet.of(replace(features, labels_test=labels), scored.family)
+    outcomes = without.outcomes(predictor)
+    expected = class_accuracies(tested, tested.outcomes(predictor), predictor)[:2]
+    assert class_accuracies(without, outcomes, predictor) == [*expected, (0, None, None)]
+    profile = class_profile(without, outcomes, predictor, 2)
+    assert (profile.images, profile.baseline_accuracy, profile.accuracy) == (0, None, None)

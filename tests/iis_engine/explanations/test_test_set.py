@@ -106,6 +106,12 @@ def test_the_profile_of_a_class_computed_by_hand(tested: TestSet, predictor: Pre
     assert other.mean_contributions.tolist() == [0, 6, 0]
 
 
+def test_a_class_without_a_test_image_has_no_accuracy(tested: TestSet, predictor: Predictor) -> None:
+    emptied = replace(tested, labels=torch.zeros_like(tested.labels))
+    profile = class_profile(emptied, emptied.outcomes(predictor), predictor, 1)
+    assert (profile.images, profile.baseline_accuracy, profile.accuracy) == (0, None, None)
+
+
 def test_confusions_are_sorted_by_decreasing_number_of_images(predictor: Predictor) -> None:
     activations = torch.tensor([[0.0, 0, 2], [0, 2, 0], [0, 0, 3], [2, 0, 0]])
     tops = torch.zeros(4, 3, dtype=torch.int64)

@@ -64,6 +64,13 @@ def draw_all(folder: Path, suffix: str, labels: list[Any], crops: dict[int, list
     return paths
 
 
+def test_the_profile_of_a_label_without_a_test_image_is_drawn(tmp_path: Path) -> None:
+    accuracy = {"representation": None, "interpretation": None}
+    bird = profile([concept(0, "a wing")], [], "bird") | {"quantity": "average_precision", "accuracy": accuracy, "confused_with": []}
+    class_profile(bird, {}, tmp_path / "profile.svg")
+    assert "bird; a wing" in (tmp_path / "profile.svg").read_text()
+
+
 @pytest.mark.parametrize(("name", "heading"), [(None, "Image 17"), ("my cat.png", "my cat.png")])
 def test_the_heading_of_a_sheet_is_the_name_of_the_image_or_its_number(tmp_path: Path, name: str | None, heading: str) -> None:
     explained = explanation([concept(0, "a loop")], [])

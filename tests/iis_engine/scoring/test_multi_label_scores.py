@@ -109,7 +109,7 @@ def test_labels_that_do_not_depend_on_the_features_have_no_iis() -> None:
 
 def test_labels_with_few_test_images_are_named_in_a_warning(report: IISReport) -> None:
     (warning,) = [each for each in report.warnings if "test images" in each]
-    assert warning.startswith("1 labels have fewer than 20 test images (bird). Their average precision is higher")
+    assert warning.startswith("1 label has fewer than 20 test images (bird). Its average precision is higher")
 
 
 @pytest.mark.parametrize("prevalences", [(0.5, 0.4, 0.3), (0.1, 0.05)])

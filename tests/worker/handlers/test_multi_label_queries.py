@@ -15,7 +15,10 @@ from support.scored import Scored
 from support.silent_reporter import SilentReporter
 from worker.handlers.dispatch import answer
 
-QUERY_DEFAULTS = {"kept": 3, "contrast": None, "top": 8, "after": None, "limit": 100, "class": None, "predicted": None, "sparsity": None}
+QUERY_DEFAULTS = {
+    **{"kept": 3, "sparsity": None, "contrast": None, "top": 8, "after": None, "limit": 100},
+    **{"class": None, "predicted": None, "predicted_by_representation": None, "min_confidence": None, "max_confidence": None},
+}
 
 
 @pytest.fixture(scope="module")

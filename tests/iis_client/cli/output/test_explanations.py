@@ -15,10 +15,10 @@ from iis_client.cli.output.explanations import (
     counterfactual_sentence,
     faithfulness_sentence,
 )
-from iis_client.cli.output.profiles import class_view, prediction_table, predictor_tables
+from iis_client.cli.output.profiles import class_table, class_view, prediction_table, predictor_tables
 from iis_schemas.explanations.images import EXPLANATION_EXAMPLE, ExplanationView
 from iis_schemas.explanations.predictors import PREDICTOR_EXAMPLE, PredictionView, PredictorView
-from iis_schemas.explanations.profiles import ClassView
+from iis_schemas.explanations.profiles import ClassSummary, ClassView
 
 CROP = {"image": "train/3/0041.png", "box": [0, 0, 8, 8]}
 
@@ -150,6 +150,24 @@ def test_a_counterfactual_names_the_removed_concepts() -> None:
     assert counterfactual_sentence(explanation()) == "No removal of concepts changes the prediction; it stays 3."
 
 
+@pytest.mark.parametrize(
+    ("found", "logit", "sentence"),
+    [
+        (("not sky", 0.75), 1.2, "Without “blue” the probability of sky falls below 1/2 (0.25)."),
+        (("sky", 0.6), -1.0, "Without “blue” the probability of sky rises above 1/2 (0.60)."),
+        (None, 1.2, "The probability of sky stays above 1/2 after any removal of concepts."),
+        (None, -1.0, "The probability of sky stays below 1/2 after any removal of concepts."),
+    ],
+)
+def test_a_counterfactual_of_a_label_takes_its_probability_across_one_half(
+    found: tuple[str, float] | None, logit: float, sentence: str
+) -> None:
+    removed = [{"concept": 4, "label": "blue", "contribution": 4.0}]
+    counterfactual = None if found is None else {"class": found[0], "index": 0, "probability": found[1], "removed": removed}
+    label = explanation(explained={"class": "sky", "index": 0}, labels=[], logit=logit, counterfactual=counterfactual)
+    assert counterfactual_sentence(label) == sentence
+
+
 def test_a_concept_with_negative_activation_is_called_its_opposite() -> None:
     lacking = contribution(4, "ink in the centre", 4.0) | {"activation": -3.2}
     removed = [{"concept": 4, "label": "ink in the centre", "contribution": 4.0}]
@@ -173,6 +191,12 @@ def test_a_class_is_shown_with_its_confusions() -> None:
     assert confused == "Confused with: 3 (5), 1 (2)."
     *_, unconfused = class_view(ClassView.model_validate(profile | {"confused_with": []}))
     assert unconfused == "It is not confused with any other class."
+
+
+def test_a_label_without_a_test_image_has_no_average_precision() -> None:
+    accuracy = {"representation": None, "interpretation": None}
+    bird = {"class": "bird", "index": 2, "test_images": 0, "quantity": "average_precision", "accuracy": accuracy, "links": {}}
+    assert cells(class_table([ClassSummary.model_validate(bird)]), "bird") == ["bird", "0", "–", "–"]
 
 
 def test_predictors_and_predictions_are_tables() -> None:
