@@ -128,10 +128,10 @@ def test_storage_that_denies_access_reveals_neither_keys_nor_content(
 def test_a_row_refused_by_the_database_is_not_logged(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], str]
 ) -> None:
-    def refused(repository: ModelRepository, **_: Any) -> None:
+    def refused(repository: ModelRepository, *_: Any) -> None:
         repository.session.execute(text("INSERT INTO owners (id, name) VALUES (NULL, :name)"), {"name": PASSWORD})
 
-    monkeypatch.setattr(ModelRepository, "list", refused)
+    monkeypatch.setattr(ModelRepository, "listed", refused)
     configure_logging("debug")
     answer = client.get("/v1/models")
     assert answer.status_code == 500

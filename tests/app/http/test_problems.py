@@ -83,7 +83,7 @@ def test_an_unhandled_exception_is_a_500_without_details_and_a_log_record(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr("app.models.repository.ModelRepository.list", broken)
+    monkeypatch.setattr("app.models.repository.ModelRepository.listed", broken)
     with caplog.at_level(logging.ERROR):
         response = client.get("/v1/models", headers={"X-Request-Id": "sent-by-the-client"})
     problem = require_problem(response, 500, "internal_error")
@@ -115,10 +115,10 @@ def test_log_records_are_json_with_the_request_id(client: TestClient, capfd: pyt
 def test_only_an_unavailable_database_is_a_503(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, sqlstate: str, status: int, code: str
 ) -> None:
-    def refused(repository: ModelRepository, **_: Any) -> None:
+    def refused(repository: ModelRepository, *_: Any) -> None:
         repository.session.execute(text(f"do $$ begin raise exception using errcode = '{sqlstate}'; end $$"))
 
-    monkeypatch.setattr(ModelRepository, "list", refused)
+    monkeypatch.setattr(ModelRepository, "listed", refused)
     require_problem(client.get("/v1/models"), status, code)
 
 
