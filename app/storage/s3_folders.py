@@ -70,7 +70,7 @@ def _copy(files: Any, root: str, target: Path, limits: tuple[int, int], check: C
     if list(sizes) == [root]:
         files.get_file(root, str(target / PurePosixPath(root).name))
         return target / PurePosixPath(root).name
-    paths = _relative_paths(sorted(sizes), root)
+    paths = relative_paths(sorted(sizes), root)
     keys = iter(paths)
     while batch := list(islice(keys, FILES_AT_ONCE)):
         check()
@@ -81,7 +81,7 @@ def _copy(files: Any, root: str, target: Path, limits: tuple[int, int], check: C
     return target
 
 
-def _relative_paths(keys: list[str], root: str) -> dict[str, PurePosixPath]:
+def relative_paths(keys: list[str], root: str) -> dict[str, PurePosixPath]:
     """The path of each object below the prefix; refuses names that cannot all be files of one folder."""
     paths = {key: _relative(key, root) for key in keys}
     files = set(paths.values())
