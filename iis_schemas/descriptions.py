@@ -1,4 +1,4 @@
-"""What owners note about their models, data sets, jobs, studies and concept libraries: name, notes, tags and metadata."""
+"""Name, notes, tags and metadata of models, data sets, jobs, studies and concept libraries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 MAX_TAGS = 16
 MAX_PAIRS = 16
 MAX_NOTES_CHARACTERS = 10_000
+MAX_NAME_CHARACTERS = 200
 KEY_PATTERN = r"[A-Za-z0-9_.\-]{1,40}"
 
 
@@ -16,7 +17,7 @@ def _without_repeats(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-ResourceName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+ResourceName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=r"^[^\x00]+$")]
 Notes = Annotated[str, Field(min_length=1, max_length=MAX_NOTES_CHARACTERS, pattern=r"^[^\x00]+$", description="Free text")]
 Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f,]+$")]
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS, description="Without commas"), AfterValidator(_without_repeats)]

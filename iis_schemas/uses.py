@@ -1,4 +1,4 @@
-"""What uses a model or a data set, to read before it is deleted."""
+"""Counts of the jobs, studies and concept libraries that use a model or a data set."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from worker.sandbox.process import ChildProcess, Stop
 from worker.sandbox.resource_limits import ResourceLimits
 from worker.sandbox.scratch_folders import LockedFolder
 
+HELP_PAUSE_SECONDS = 300.0
+
 
 @dataclass
 class Runtime:
@@ -35,6 +38,7 @@ class Runtime:
     _active: dict[int, Stop] = field(default_factory=dict[int, Stop])
     _children: list[ChildProcess] = field(default_factory=list[ChildProcess])
     _of_thread: threading.local = field(default_factory=threading.local)
+    _not_helped: dict[str, float] = field(default_factory=dict[str, float])  # job -> end of the pause, on the monotonic clock
     shutting_down: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -76,6 +80,18 @@ class Runtime:
         finally:
             with self._lock:
                 del self._active[id(stop)]
+
+    def leave_to_others(self, job_id: str) -> None:
+        """Take no task of this running job for `HELP_PAUSE_SECONDS`, because one was lost here or its inputs are not readable."""
+        with self._lock:
+            self._not_helped[job_id] = time.monotonic() + HELP_PAUSE_SECONDS
+
+    def not_helped(self) -> list[str]:
+        """Ids of the running jobs whose tasks this worker leaves to others now."""
+        with self._lock:
+            now = time.monotonic()
+            self._not_helped = {job_id: end for job_id, end in self._not_helped.items() if end > now}
+            return list(self._not_helped)
 
     def shut_down(self) -> None:
         """Ask every running job to stop; each returns to the queue."""

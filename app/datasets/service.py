@@ -18,7 +18,7 @@ from app.storage.server_folders import require_allowed
 from app.uploads.service import require_complete
 from app.validation import cancel_validations, enqueue_check, require_unneeded, uses_view
 from iis_schemas.datasets import DatasetCreate
-from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.descriptions import MAX_NAME_CHARACTERS, DescriptionUpdate
 from iis_schemas.uses import UsesView
 
 
@@ -49,7 +49,7 @@ def create_dataset(
     dataset = Dataset(
         id=new_id("dataset"),
         owner_id=owner_id,
-        name=request.name or _default_name(upload.filename if upload else None, request),
+        name=request.name or _default_name(upload.filename if upload else None, request)[:MAX_NAME_CHARACTERS],
         kind=request.kind,
         upload_id=request.upload,
         server_path=request.server_path,  # as it was given, so that the same path is found again

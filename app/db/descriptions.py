@@ -1,4 +1,4 @@
-"""What owners note about their resources: columns of notes, tags and metadata, and the conditions of lists that filter by them."""
+"""Columns of notes, tags and metadata, and the conditions of lists that filter by them."""
 
 from __future__ import annotations
 

@@ -96,13 +96,13 @@ def cursors(rows: Sequence[Any], query: ListQuery, keys: Mapping[str, SortKey]) 
 
 
 def _write_cursor(value: str | float, row_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, row_id]).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps([value, row_id], ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str, key: SortKey) -> tuple[str | float, str]:
     try:
         value, row_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         value, row_id = None, None
     if not isinstance(value, key.type_) or not isinstance(row_id, str) or "\0" in f"{value}{row_id}":
         raise InvalidInput("after is the cursor of a page of a list in the same order; leave it out for the first page.", param="after")

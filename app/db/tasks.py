@@ -108,9 +108,9 @@ def claim(session: Session, worker: str, lease_seconds: float, *, without: Colle
     return _claim(session, _first(JobTask.job_id == job_id), worker, secrets.token_hex(16), lease_seconds)
 
 
-def claim_of(session: Session, job_id: str, worker: str, lease_seconds: float) -> ClaimedTask | None:
-    """Claim a task of this job if it is the one whose turn it is."""
-    if next_job(session) != job_id:
+def claim_of(session: Session, job_id: str, worker: str, lease_seconds: float, *, without: Collection[str] = ()) -> ClaimedTask | None:
+    """Claim a task of this job if `claim` would choose it."""
+    if next_job(session, without=without) != job_id:
         return None
     return _claim(session, _first(JobTask.job_id == job_id), worker, secrets.token_hex(16), lease_seconds)
 
@@ -193,6 +193,13 @@ def leave(session: Session, task: ClaimedTask) -> None:
     LeaseLost
     """
     _fenced(session, task, state="left", units_done=0, **_ended())
+
+
+def leave_queued(session: Session, job_id: str, digest: str) -> None:
+    """End the queued tasks of a plan as `left`, so that no worker computes them."""
+    queued = (JobTask.job_id == job_id, JobTask.plan == digest, JobTask.state == "queued")
+    statement = update(JobTask).where(*queued).values(state="left", finished_at=func.clock_timestamp())
+    session.execute(statement.execution_options(synchronize_session=False))
 
 
 def release(session: Session, task: ClaimedTask) -> None:

@@ -33,7 +33,7 @@ CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it
 STAGE_SECONDS = (
     "(SELECT coalesce(jsonb_object_agg(stage, seconds), '{}') FROM"
     " (SELECT data ->> 'stage' AS stage, sum((data ->> 'seconds')::double precision) AS seconds FROM job_events"
-    " WHERE job_id = jobs.id AND type = 'stage' AND data ->> 'seconds' IS NOT NULL GROUP BY 1) AS stages)"
+    " WHERE job_id = jobs.id AND type = 'stage' AND data ->> 'state' = 'finished' AND data ->> 'seconds' IS NOT NULL GROUP BY 1) AS stages)"
 )
 
 

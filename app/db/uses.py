@@ -1,4 +1,4 @@
-"""Counts of the rows that use a model or a data set, which an owner wants to know before it is deleted."""
+"""Count the jobs, studies and concept libraries that use a model or a data set."""
 
 from __future__ import annotations
 

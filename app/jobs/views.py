@@ -27,8 +27,11 @@ def summary_of(job: Job) -> Json | None:
 def _usage(job: Job) -> Json:
     if job.claimed_at is None:
         return {"queue_seconds": None, "run_seconds": None, "stage_seconds": job.stage_seconds}
-    queued = (job.claimed_at - job.created_at).total_seconds() - job.ran_seconds
-    ran = None if job.finished_at is None else job.ran_seconds + (job.finished_at - job.claimed_at).total_seconds()
+    requeued = job.worker is None  # `ran_seconds` then includes the latest claim
+    waited_until = (job.finished_at or job.queued_at) if requeued else job.claimed_at
+    queued = (waited_until - job.created_at).total_seconds() - job.ran_seconds
+    latest = 0.0 if requeued or job.finished_at is None else (job.finished_at - job.claimed_at).total_seconds()
+    ran = None if job.finished_at is None else job.ran_seconds + latest
     return {"queue_seconds": max(0.0, queued), "run_seconds": ran, "stage_seconds": job.stage_seconds}
 
 

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.uploads.repository import UploadRepository
 from app.uploads.service import require_complete
 from app.validation import cancel_validations, enqueue_check, require_ready, require_unneeded, uses_view
-from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.descriptions import MAX_NAME_CHARACTERS, DescriptionUpdate
 from iis_schemas.models import ModelCreate
 from iis_schemas.uses import UsesView
 
@@ -45,7 +45,7 @@ def create_model(session: Session, owner_id: str, request: ModelCreate, settings
     model = Model(
         id=new_id("model"),
         owner_id=owner_id,
-        name=request.name or _default_name(request, upload.filename if upload is not None else None),
+        name=request.name or _default_name(request, upload.filename if upload is not None else None)[:MAX_NAME_CHARACTERS],
         role=request.role,
         architecture=request.architecture,
         arguments=dict(request.arguments),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -112,9 +113,19 @@ def test_a_cursor_of_another_order_is_refused(client: TestClient, rows: Rows) ->
     for name in ("a", "b"):
         rows.model(name=name)
     by_age = client.get("/v1/models?limit=1").json()["after"]
-    for after in (by_age, "bm9uZQ", "WzEsIDJd", "_"):
+    deep = base64.urlsafe_b64encode(b"[" * 2970).decode().rstrip("=")
+    for after in (by_age, "bm9uZQ", "WzEsIDJd", "_", deep):
         refused = client.get("/v1/models", params={"sort": "name", "after": after})
         assert (refused.status_code, refused.json()["errors"][0]["param"]) == (422, "after")
+
+
+def test_a_default_name_has_at_most_200_characters_and_a_cursor_that_is_accepted(client: TestClient, rows: Rows) -> None:
+    upload = rows.upload(b"content", "é" * 240 + ".zip")
+    created = client.post("/v1/datasets", json={"kind": "images", "upload": upload})
+    assert (created.status_code, created.json()["name"]) == (201, "é" * 200)
+    rows.dataset(name="z")
+    page = client.get("/v1/datasets?sort=name&limit=1").json()
+    assert client.get("/v1/datasets", params={"sort": "name", "after": page["after"]}).status_code == 200
 
 
 @pytest.mark.parametrize(

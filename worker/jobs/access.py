@@ -1,4 +1,4 @@
-"""Which server path a stage may read, copies of S3 prefixes, and whether its inputs are downloaded by name."""
+"""Access to data sets on the server: allowed paths, copies of S3 prefixes, and downloads by name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage.s3_folders import PrefixUnreadable, copy_prefix
 from app.storage.server_folders import NOT_ALLOWED, allowed_s3_prefix, allowed_server_path, is_s3
+from iis_engine.data.archives import ArchiveLimits
 from worker.sandbox.outcomes import StageRefused
 
 
@@ -36,12 +37,21 @@ def copy_s3_dataset(dataset: Dataset, settings: Settings, target: Path, check: C
     ------
     StageRefused
         Where the operator no longer allows the prefix, or it cannot be read.
+    StorageUnavailable
+        Where another attempt may succeed.
     """
     if dataset.server_path is None or not is_s3(dataset.server_path):
         return None
     try:
         url = allowed_s3_prefix(dataset.server_path, settings)
-        return copy_prefix(url, target, endpoint_url=settings.s3_endpoint_url, max_bytes=settings.upload_max_bytes, check=check)
+        return copy_prefix(
+            url,
+            target,
+            endpoint_url=settings.s3_endpoint_url,
+            max_bytes=settings.upload_max_bytes,
+            max_files=ArchiveLimits().file_count,
+            check=check,
+        )
     except InvalidInput as error:
         raise StageRefused("server_path_not_allowed", NOT_ALLOWED, "server_path") from error
     except PrefixUnreadable as error:

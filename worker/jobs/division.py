@@ -24,7 +24,7 @@ from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from iis_engine.progress import no_progress
 from worker.jobs.artifacts import artifact_key, output_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.progress import ProgressThrottle
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.sandbox.outcomes import ChildLost, StageRefused
@@ -85,6 +85,7 @@ class Division:
             self._run()
         except StageRefused as error:
             log.info("division_ended", code=error.error["code"])  # the stage itself meets the same error, or can do without
+            self._attempt.write(lambda session: tasks.leave_queued(session, self._attempt.job_id, self._digest))
 
     def _run(self) -> None:
         self._read_counts()
@@ -134,7 +135,8 @@ class Division:
         ]
 
         def insert(session: Session) -> None:
-            event = {"stage": stage.name, "state": "divided", "tasks": len(planned), **stage.workspace.event_fields}
+            event = {"stage": stage.name, **part_field(stage.part), "state": "divided", "tasks": len(planned)}
+            event |= stage.workspace.event_fields
             transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
             tasks.plan(session, attempt.job_id, stage.name, self._digest, planned)
 
@@ -154,12 +156,15 @@ class Division:
         return attempt.write(claim)
 
     def _run_task(self, task: ClaimedTask) -> None:
-        began = time.monotonic()
+        began, attempt, stage = time.monotonic(), self._attempt, self._stage
         try:
-            self._child("compute_shards", shards=task.spec["shards"], on_progress=lambda done, _: self._progress(done))
-            self._attempt.write(lambda session: finish_task(session, task, self._attempt.runtime.name, time.monotonic() - began))
+            stored = attempt.write(lambda session: attempt.artifacts.find_shards(session, stage.key))
+            missing = [name for name in task.spec["shards"] if name not in stored]  # a lost worker has stored the others
+            if missing:
+                self._child("compute_shards", shards=missing, on_progress=lambda done, _: self._progress(done))
+            attempt.write(lambda session: finish_task(session, task, stage.workspace, attempt.runtime.name, time.monotonic() - began))
         except BaseException:
-            with suppress(SQLAlchemyError, LeaseLost), self._attempt.runtime.sessions.begin() as session:
+            with suppress(SQLAlchemyError, LeaseLost), attempt.runtime.sessions.begin() as session:
                 tasks.release(session, task)  # the next attempt, or another worker, starts it at once
             raise
         TASKS_ENDED.labels(task.stage, "done").inc()
@@ -216,7 +221,7 @@ def read_plan(found: Json) -> tuple[list[PlannedShard], int]:
     Raises
     ------
     ChildLost
-        When it is no such answer.
+        When it is not such an answer.
     """
     try:
         shards, done = [PlannedShard(name, units) for name, units in found["shards"]], found["done"]
@@ -249,11 +254,11 @@ def group_shards(units: Sequence[int], measured_units: int, measured_seconds: fl
     return groups
 
 
-def finish_task(session: Session, task: ClaimedTask, worker: str, seconds: float) -> None:
+def finish_task(session: Session, task: ClaimedTask, workspace: StageWorkspace, worker: str, seconds: float) -> None:
     """End a task and add its event, which names the worker."""
     tasks.finish(session, task)
-    event = {"stage": task.stage, "state": "task", "number": task.number, "worker": worker, "seconds": round(seconds, 3)}
-    tasks.add_event(session, task, "stage", event)
+    event = {"stage": task.stage, **part_field(task.spec.get("part")), "state": "task", "number": task.number, "worker": worker}
+    tasks.add_event(session, task, "stage", event | {"seconds": round(seconds, 3)} | workspace.event_fields)
 
 
 def _stored_reading(attempt: Attempt, stage: DivisibleStage, digest: str) -> str | None:

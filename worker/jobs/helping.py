@@ -18,7 +18,7 @@ from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from app.storage import ArtifactMissing, StorageUnavailable
 from worker.jobs.artifacts import shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.division import finish_task
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
@@ -32,16 +32,11 @@ from worker.stages.files import READING
 log = structlog.get_logger(__name__)
 
 
-def help_running_job(runtime: Runtime, refused: set[str]) -> bool:
-    """Compute tasks of one running job until none is left or another job's turn comes; False where no job has a task.
-
-    Parameters
-    ----------
-    refused : jobs that this worker cannot help, which others must; this one's are added
-    """
+def help_running_job(runtime: Runtime) -> bool:
+    """Compute tasks of one running job until none is left or another job's turn comes; False where no job has a task."""
     try:
         with runtime.sessions.begin() as session:
-            task = tasks.claim(session, runtime.name, runtime.settings.lease_seconds, without=refused)
+            task = tasks.claim(session, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise
@@ -53,25 +48,33 @@ def help_running_job(runtime: Runtime, refused: set[str]) -> bool:
         try:
             with Attempt(runtime, task.job_id, task.token, stop) as attempt:
                 attempt.make_folder()
-                _Helper(attempt, refused).run(task)
+                _Helper(attempt).run(task)
         except (LeaseLost, Interrupted) as error:  # the job has ended, or the sweeper gives the task to another worker
             runtime.child.kill()
             log.info("task_stopped", reason=str(error))
-        except SQLAlchemyError as error:
-            if not is_outage(error):
-                raise
+        except Exception as error:
             runtime.child.kill()
-            log.warning("database_unavailable", error=str(error))
+            if isinstance(error, SQLAlchemyError) and is_outage(error):
+                log.warning("database_unavailable", error=str(error))
+                return True
+            log.warning("task_lost", stage=stage_of(task), number=task.number, error=str(error), exc_info=True)
+            runtime.leave_to_others(task.job_id)
+            with suppress(LeaseLost, SQLAlchemyError), runtime.sessions.begin() as session:
+                tasks.give_up_attempt(session, task, runtime.settings.max_attempts)
     return True
+
+
+def stage_of(task: ClaimedTask) -> str:
+    """Name of the stage that a task computes, or computes shards of; shared stages are tasks of one group."""
+    return str(task.spec.get("stage", task.stage))
 
 
 class _Helper:
     """Tasks of one job on this worker, which share a workspace and a child process."""
 
-    def __init__(self, attempt: Attempt, refused: set[str]) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._runtime = attempt.runtime
-        self._refused = refused
         self._sources: dict[bool, Sources] = {}
         self._prepared: set[str] = set()
 
@@ -85,18 +88,20 @@ class _Helper:
     def _next(self, session: Session) -> ClaimedTask | None:
         if next_queued_job(session) is not None:
             return None
-        return tasks.claim_of(session, self._attempt.job_id, self._runtime.name, self._runtime.settings.lease_seconds)
+        runtime = self._runtime
+        return tasks.claim_of(session, self._attempt.job_id, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
 
     def _run_task(self, task: ClaimedTask) -> bool:
         """Compute one task; False where this worker should not take another one of the job."""
-        began, end = time.monotonic(), "lost"
-        log.info("task_started", stage=task.stage, number=task.number, attempt=task.attempt)
+        began, end, stage = time.monotonic(), "lost", stage_of(task)
+        log.info("task_started", stage=stage, number=task.number, attempt=task.attempt)
         try:
             if "outputs" in task.spec:
                 self._compute_stage(task)
             elif self._prepare(task):
                 self._compute_shards(task)
-                self._attempt.write(lambda session: finish_task(session, task, self._runtime.name, time.monotonic() - began))
+                workspace, name = self._workspace(task), self._runtime.name
+                self._attempt.write(lambda session: finish_task(session, task, workspace, name, time.monotonic() - began))
             else:
                 end = "released"
                 return False
@@ -105,21 +110,27 @@ class _Helper:
             log.info("task_refused", code=error.error["code"])
             self._attempt.write(lambda session: tasks.leave(session, task))
             end = "left"
-        except (ChildLost, LimitExceeded, DeadlinePassed, StorageUnavailable, OSError) as error:
-            log.warning("task_lost", stage=task.stage, number=task.number, error=str(error))
-            end = self._attempt.write(lambda session: tasks.give_up_attempt(session, task, self._runtime.settings.max_attempts))
-            self._refused.add(task.job_id)
-            return False
         except Interrupted:
             end = str(self._attempt.stop.reason)
             if end == "shutdown":
                 with suppress(LeaseLost, SQLAlchemyError), self._runtime.sessions.begin() as session:
                     tasks.release(session, task)
             raise
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and is_outage(error):
+                raise
+            expected = isinstance(error, ChildLost | LimitExceeded | DeadlinePassed | StorageUnavailable | OSError)
+            log.warning("task_lost", stage=stage, number=task.number, error=str(error), exc_info=not expected)
+            self._runtime.child.kill()
+            self._runtime.leave_to_others(task.job_id)
+            end = self._attempt.write(lambda session: tasks.give_up_attempt(session, task, self._runtime.settings.max_attempts))
+            return False
         finally:
-            TASKS_ENDED.labels(task.stage, end).inc()
-            log.info("task_ended", stage=task.stage, number=task.number, end=end)
-        TASK_SECONDS.labels(task.stage).observe(time.monotonic() - began)
+            TASKS_ENDED.labels(stage, end).inc()
+            log.info("task_ended", stage=stage, number=task.number, end=end)
+        TASK_SECONDS.labels(stage).observe(time.monotonic() - began)
         return True
 
     def _prepare(self, task: ClaimedTask) -> bool:
@@ -136,7 +147,7 @@ class _Helper:
         except StageRefused as error:
             log.warning("job_not_helped", code=error.error["code"], error=error.error["message"])
             self._attempt.write(lambda session: tasks.release(session, task))
-            self._refused.add(task.job_id)
+            self._runtime.leave_to_others(task.job_id)
             return False
         return True
 
@@ -153,12 +164,13 @@ class _Helper:
         arguments = spec["arguments"] | {"sources": {}, "device": self._runtime.settings.device}
         result = self._attempt.compute(spec["stage"], arguments, workspace=workspace)
         stored = [artifacts.upload(key, spec["stage"], folder / name, check) for name, key in spec["outputs"].items()]
-        event = {"stage": spec["stage"], "state": "finished", "seconds": round(time.monotonic() - began, 3), "worker": self._runtime.name}
+        seconds = round(time.monotonic() - began, 3)
+        event = {"stage": spec["stage"], "state": "finished", "seconds": seconds, "worker": self._runtime.name}
 
         def record(session: Session) -> None:
-            tasks.finish(session, task)
-            for file in stored:
+            for file in stored:  # before the job's row is locked, because it asks storage
                 artifacts.record(session, file)
+            tasks.finish(session, task)
             for message in result.get("warnings", ()):
                 tasks.add_event(session, task, "warning", {"message": message})
             tasks.add_event(session, task, "stage", event | workspace.event_fields)
@@ -187,12 +199,12 @@ class _Helper:
         """Store a shard and add its event, in one transaction under the task's lease."""
         key, artifacts = task.spec["key"], self._attempt.artifacts
         stored = artifacts.upload(shard_key(key, path.name), f"{key}/{path.name}", path, self._attempt.stop.check)
-        event = {"stage": task.stage, "state": "shard", "name": path.name, "worker": self._runtime.name}
-        event |= self._workspace(task).event_fields
+        event = {"stage": task.stage, **part_field(task.spec.get("part")), "state": "shard", "name": path.name}
+        event |= {"worker": self._runtime.name} | self._workspace(task).event_fields
 
         def record(session: Session) -> None:
+            artifacts.record(session, stored)  # before the job's row is locked, because it asks storage
             tasks.fence(session, task)
-            artifacts.record(session, stored)
             tasks.add_event(session, task, "stage", event)
 
         self._attempt.write(record)

@@ -168,6 +168,7 @@ class Pipeline:
         """Compute the shards of a stage together with other workers, and fetch those that they have computed."""
         before = [maker for name in stage.inputs if (maker := self._maker.get(name)) is not None and not maker.stored]
         spec: Json = {
+            "part": stage.part,
             "key": stage.key,
             "arguments": stage.arguments,
             "sources": list(stage.sources),

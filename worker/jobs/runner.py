@@ -43,11 +43,10 @@ log = structlog.get_logger(__name__)
 
 def run_queued_jobs(runtime: Runtime) -> None:
     """Run queued jobs until none is left, taking turns between owners, then tasks of running jobs; neither needs a message of its own."""
-    not_helped = set[str]()
     while not runtime.shutting_down.is_set():
         if (job_id := _next_queued(runtime)) is not None:
             run_job(runtime, job_id)
-        elif not help_running_job(runtime, not_helped):
+        elif not help_running_job(runtime):
             return
 
 

@@ -1,6 +1,6 @@
 """Share independent stages of a running job: this worker computes some, idle workers the others, each stage a task.
 
-The outputs are artifacts by the stage's key, whoever computes them.
+The outputs are artifacts under the stage's key, on any worker.
 """
 
 from __future__ import annotations

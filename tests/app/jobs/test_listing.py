@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from app.db.job_summaries import summarise_earlier
 from app.db.listing import ListQuery
 from app.db.models import Job
 from app.db.session import SessionFactory
+from app.db.transitions import requeue
 from app.jobs.repository import JobRepository
 from support.rows import Rows
 from support.tenants import Tenant
@@ -78,6 +80,7 @@ def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) 
     for stage, part, seconds in (("extract", None, 1.5), ("matched", "seed 0", 0.25), ("matched", "seed 1", 0.5)):
         rows.event(job, token, "stage", stage=stage, part=part, state="started")
         rows.event(job, token, "stage", stage=stage, part=part, state="finished", seconds=seconds)
+    rows.event(job, token, "stage", stage="extract", state="task", number=0, worker="another", seconds=40.0)
     rows.event(job, token, "stage", stage="libraries", state="reused")
     rows.succeed(job, token)
     ended = client.get(f"/v1/jobs/{job}").json()["usage"]
@@ -86,6 +89,20 @@ def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) 
     canceled = rows.job()
     rows.cancel(canceled)
     assert client.get(f"/v1/jobs/{canceled}").json()["usage"] == empty | {"stage_seconds": {}}
+
+
+def test_usage_of_a_requeued_job_counts_each_claim_once(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
+    job = rows.job()
+    token = rows.claim(job)
+    with sessions.begin() as session:
+        shifted = {"created_at": Job.created_at - timedelta(seconds=150), "claimed_at": Job.claimed_at - timedelta(seconds=100)}
+        session.execute(update(Job).where(Job.id == job).values(**shifted))
+        requeue(session, job, token)
+    waiting = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert (round(waiting["queue_seconds"], -1), waiting["run_seconds"]) == (50, None)
+    rows.cancel(job)
+    ended = client.get(f"/v1/jobs/{job}").json()["usage"]
+    assert (round(ended["queue_seconds"], -1), round(ended["run_seconds"], -1)) == (50, 100)
 
 
 def test_a_page_of_jobs_is_one_query(client: TestClient, rows: Rows, app: FastAPI) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidInput
+from app.local.servers import free_port
 from app.settings import Settings
-from app.storage.s3_folders import PrefixUnreadable, copy_prefix
+from app.storage import StorageUnavailable
+from app.storage.s3_folders import PrefixUnreadable, copy_prefix, relative_paths
 from app.storage.server_folders import allowed_s3_prefix
 from support.s3_server import S3Server
 
@@ -28,8 +30,8 @@ def bucket(s3_server: S3Server) -> S3Server:
     return s3_server
 
 
-def copied(server: S3Server, url: str, target: Path, max_bytes: int = 1000) -> Path:
-    return copy_prefix(url, target, endpoint_url=server.url, max_bytes=max_bytes, check=lambda: None)
+def copied(server: S3Server, url: str, target: Path, max_bytes: int = 1000, max_files: int = 10) -> Path:
+    return copy_prefix(url, target, endpoint_url=server.url, max_bytes=max_bytes, max_files=max_files, check=lambda: None)
 
 
 def test_all_objects_below_a_prefix_are_copied_and_none_beside_it(bucket: S3Server, tmp_path: Path) -> None:
@@ -44,18 +46,54 @@ def test_a_single_object_is_copied_to_a_file(bucket: S3Server, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("url", "max_bytes", "sentence"),
+    ("url", "limits", "sentence"),
     [
-        ("s3://bucket/absent", 1000, "There is nothing at s3://bucket/absent"),
-        ("s3://other/data", 1000, "s3://other/data"),
-        ("s3://bucket/data", 15, "has 16 bytes, more than the 15 that a data set may have"),
+        ("s3://bucket/absent", {}, "There is nothing at s3://bucket/absent"),
+        ("s3://other/data", {}, "There is nothing at s3://other/data"),
+        ("s3://bucket/data", {"max_bytes": 15}, "has 16 bytes, more than the 15 that a data set may have"),
+        ("s3://bucket/data", {"max_files": 2}, "has 3 objects, more than the 2 files that a data set may have"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_with_the_reason(
-    bucket: S3Server, tmp_path: Path, url: str, max_bytes: int, sentence: str
+    bucket: S3Server, tmp_path: Path, url: str, limits: dict[str, int], sentence: str
 ) -> None:
     with pytest.raises(PrefixUnreadable, match=sentence):
-        copied(bucket, url, tmp_path / "copy", max_bytes)
+        copied(bucket, url, tmp_path / "copy", **limits)
+
+
+def test_a_denied_prefix_is_refused_without_a_path_of_this_machine(
+    bucket: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    with pytest.raises(PrefixUnreadable) as refused:
+        copied(bucket, "s3://bucket/data", tmp_path / "copy")
+    assert str(refused.value) == "The S3 server denies access to s3://bucket/data."
+
+
+def test_a_server_that_does_not_answer_leaves_the_copy_to_another_attempt(bucket: S3Server, tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="s3://bucket/data could not be copied: EndpointConnectionError"):
+        copy_prefix(
+            "s3://bucket/data",
+            tmp_path / "copy",
+            endpoint_url=f"http://127.0.0.1:{free_port()}",
+            max_bytes=1000,
+            max_files=10,
+            check=lambda: None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (["data/a", "data/a/1.png"], "is below another object"),
+        (["data/a/1.png", "data/a//1.png"], "differ only in repeated slashes"),
+        (["data/../1.png"], "is not that of a file below its prefix"),
+        (["data/" + "x" * 256], "is not that of a file below its prefix"),
+    ],
+)
+def test_objects_whose_names_cannot_be_those_of_files_are_refused(keys: list[str], sentence: str) -> None:
+    with pytest.raises(PrefixUnreadable, match=sentence):
+        relative_paths(keys, "data")
 
 
 def test_a_copy_stops_when_its_job_is_canceled(bucket: S3Server, tmp_path: Path) -> None:
@@ -63,7 +101,7 @@ def test_a_copy_stops_when_its_job_is_canceled(bucket: S3Server, tmp_path: Path)
         raise Canceled
 
     with pytest.raises(Canceled):
-        copy_prefix("s3://bucket/data", tmp_path / "copy", endpoint_url=bucket.url, max_bytes=1000, check=cancel)
+        copy_prefix("s3://bucket/data", tmp_path / "copy", endpoint_url=bucket.url, max_bytes=1000, max_files=10, check=cancel)
     assert not [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""One job on several workers: the numbers of one worker, whoever is killed, canceled or waited for."""
+"""One job on several workers: the numbers of one worker, also after a worker is killed; order of jobs; cancellation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def digests(service: Service) -> dict[str, str]:
     with service.runtime.sessions() as session:
         which = (StageArtifact.owner_id == service.owner_id, StageArtifact.stage.in_(("extract", "heads", "isotropic", "curve")))
         rows = session.execute(select(StageArtifact.stage, StageArtifact.blob_sha256).where(*which)).all()
-        return {stage: digest for stage, digest in rows}  # noqa: C416 (rows are no pairs for the type checker)
+        return {stage: digest for stage, digest in rows}  # noqa: C416 (the type checker does not know that rows are pairs)
 
 
 def task_events(service: Service, job_id: str) -> list[dict[str, Any]]:

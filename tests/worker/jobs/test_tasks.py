@@ -14,6 +14,7 @@ from app.db.models import Job, JobTask
 from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from worker.jobs.division import PlannedShard, group_shards, read_plan
+from worker.jobs.runner import run_queued_jobs
 from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:
@@ -137,6 +138,25 @@ def test_the_next_task_is_of_the_owner_for_whom_fewest_run(service: Service) -> 
     assert claim_none(service, without=(first, second))
 
 
+def test_the_next_task_of_a_job_is_claimed_past_a_job_that_the_worker_cannot_help(service: Service) -> None:
+    first, _ = divided_job(service)
+    second, _ = divided_job(service)
+    with service.runtime.sessions.begin() as session:
+        assert tasks.claim_of(session, second, "helper", LEASE_SECONDS) is None
+        task = tasks.claim_of(session, second, "helper", LEASE_SECONDS, without=(first,))
+    assert task is not None
+    assert task.job_id == second
+
+
+def test_an_unexpected_error_costs_the_task_an_attempt_and_leaves_its_job_to_other_workers(service: Service) -> None:
+    job_id, _ = divided_job(service, 1)  # its spec has none of the fields that are read
+    run_queued_jobs(service.runtime)
+    assert states(service, job_id) == ["queued"]
+    assert service.runtime.not_helped() == [job_id]
+    run_queued_jobs(service.runtime)
+    assert claim(service).attempt == 2  # the second run did not claim it
+
+
 def test_a_new_plan_of_a_stage_replaces_the_tasks_of_the_former_one(service: Service) -> None:
     job_id, _ = divided_job(service)
     with service.runtime.sessions.begin() as session:
@@ -173,7 +193,7 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
         {"shards": [["train-00000.safetensors", 1]], "done": None},
     ],
 )
-def test_a_plan_that_is_none_is_refused(found: dict[str, Any]) -> None:
+def test_an_invalid_plan_is_refused(found: dict[str, Any]) -> None:
     with pytest.raises(ChildLost):
         read_plan(found)
 
