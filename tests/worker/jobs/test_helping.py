@@ -72,16 +72,17 @@ def test_a_task_stores_its_files_before_it_locks_the_job_and_adds_events_and_met
     with runtime.sessions.begin() as session:
         assert transitions.claim(session, job_id, "own worker", 60)
         tasks.plan(session, job_id, group, "plan", [(spec, 10)])
-    exists = runtime.store.exists
+    exists, lockable = runtime.store.exists, list[str | None]()
 
-    def exists_while_the_job_is_not_locked(sha256: str) -> bool:
+    def note_lock(sha256: str) -> bool:
         with runtime.sessions.begin() as session:
-            session.execute(select(Job.id).where(Job.id == job_id).with_for_update(nowait=True))
+            lockable.append(session.scalar(select(Job.id).where(Job.id == job_id).with_for_update(skip_locked=True)))
         return exists(sha256)
 
-    monkeypatch.setattr(runtime.store, "exists", exists_while_the_job_is_not_locked)
+    monkeypatch.setattr(runtime.store, "exists", note_lock)
     monkeypatch.setattr(Attempt, "compute", write_files)
     assert help_running_job(runtime)
+    assert set(lockable) == {job_id}
 
     with runtime.sessions() as session:
         assert session.scalars(select(JobTask.state)).all() == ["done"]
