@@ -37,6 +37,7 @@ def test_an_outdated_package_is_refused_with_the_version_to_install() -> None:
         require_minimum_versions(WORKER_MINIMUM_VERSIONS)
 
 
+@pytest.mark.slow
 def test_api_and_worker_do_not_start_with_an_outdated_package(tmp_path: Path) -> None:
     for name, program in (("starlette", "from app.main import create_app; create_app()"), ("torch", "import worker.celery_app")):
         folder = tmp_path / f"{name}-0.1.dist-info"

@@ -40,7 +40,7 @@ def features() -> FeatureSet:
     return FeatureSet(train, y, test, y, ("a", "b", "c"), elements)
 
 
-@pytest.mark.parametrize("protocol", ["exact", "reference"])
+@pytest.mark.parametrize("protocol", [pytest.param("exact", marks=pytest.mark.slow), "reference"])
 def test_a_report_of_the_engine_round_trips_through_its_model(protocol: ProtocolName) -> None:
     stored = score_features(features(), ScoreSpec(LibrarySpec("prototype", 6), protocol=protocol)).to_dict()
     stored["library"]["text"] = FINDINGS.summary()

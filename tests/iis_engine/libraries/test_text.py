@@ -291,6 +291,7 @@ def test_the_report_lists_the_phrases_kept_and_dropped(protocol: ProtocolName) -
     assert report.iis > isotropic  # five true attributes retain more accuracy than five directions without meaning
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_of_images_and_cosines_score_no_better_than_random_directions() -> None:
     world = World()
     source = world.source(words())

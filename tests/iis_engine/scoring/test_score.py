@@ -130,7 +130,7 @@ def test_an_upper_end_that_the_images_do_not_limit_divides_by_the_lower_end_of_t
 
 
 @pytest.mark.parametrize("concept_count", [2, 12])
-@pytest.mark.parametrize("protocol", ["exact", "reference"])
+@pytest.mark.parametrize("protocol", ["exact", pytest.param("reference", marks=pytest.mark.slow)])
 def test_the_reported_points_give_the_reported_integral(protocol: ProtocolName, concept_count: int) -> None:
     report = score(blobs(train=200, test=150, noise=3.0), ScoreSpec(LibrarySpec("prototype", concept_count), protocol=protocol))
     if protocol == "exact":
@@ -144,7 +144,7 @@ def test_the_reported_points_give_the_reported_integral(protocol: ProtocolName, 
     assert report.iis == pytest.approx(float(trapezoid(arr, sparsity)) + steps)
 
 
-@pytest.mark.parametrize("kind", ["prototype", "cluster", "end2end", "random"])
+@pytest.mark.parametrize("kind", ["prototype", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cluster", "end2end", "random"))])
 def test_the_report_of_each_library_survives_json(kind: LibraryKind, tmp_path: Path) -> None:
     report = score(blobs(train=200, test=150, noise=3.0), ScoreSpec(LibrarySpec(kind, 12))).to_dict()
     assert json.loads(json.dumps(report, allow_nan=False)) == report

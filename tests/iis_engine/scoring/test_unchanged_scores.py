@@ -47,6 +47,7 @@ LIBRARIES: dict[str, tuple[LibrarySpec, ProtocolName]] = {
     ),
     "prototype, reference protocol": (LibrarySpec("prototype", 12), "reference"),
 }
+QUICK = ("prototype", "cluster", "end2end", "random")
 
 
 def seeded_features() -> tuple[FeatureSet, TextSource]:
@@ -96,7 +97,7 @@ def rounded(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES])
 def test_scores_of_a_seeded_feature_set_are_those_of_the_golden_file(name: str) -> None:
     found = numbers_of(report_of(name))
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}

@@ -129,6 +129,7 @@ def hits_of_another_draw(pearson: float, n: int, noise: float, trials: int) -> f
     return hits / trials
 
 
+@pytest.mark.slow
 def test_the_noise_interval_holds_rho_of_another_measurement() -> None:
     with few_draws(200):
         assert 0.91 <= hits_of_another_draw(0.9, 14, 0.4, 200) <= 0.985  # by adding errors to measured values: 0.81

@@ -51,6 +51,7 @@ def scored_on_images(service: Service) -> str:
     return job_id
 
 
+@pytest.mark.slow
 def test_contributions_of_every_test_image_sum_to_the_logit(service: Service, scored: str) -> None:
     batch, rows = explained(service, service.add_explain(scored, top=1))
     assert [row["index"] for row in rows] == list(range(TEST_IMAGES))
@@ -126,6 +127,7 @@ def test_explaining_the_test_split_runs_no_network_and_a_second_job_reuses_every
     assert service.events(second, "stage") == [{"stage": "explain_rows", "state": "reused"}]
 
 
+@pytest.mark.slow
 def test_an_archive_has_a_row_for_each_image_and_an_error_for_a_corrupt_image(service: Service, scored_on_images: str) -> None:
     files = {f"in/{name}/{i}.png": square(name, 50 + i) for name in LEVELS for i in range(3)}
     files |= {"in/broken.png": files["in/dark/0.png"][:60], "notes.txt": b"taken on Monday", "loose.png": square("dark", 99)}

@@ -35,6 +35,7 @@ def check(service: Service) -> tuple[str, str]:
     return dataset_id, job_id
 
 
+@pytest.mark.slow
 def test_a_manifest_below_a_prefix_labels_its_images_and_a_job_scores_them(service: Service, pets: S3Server) -> None:
     dataset_id, job_id = check(service)
     dataset = service.dataset(dataset_id)

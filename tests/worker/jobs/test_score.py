@@ -150,6 +150,7 @@ def test_more_concepts_than_elements_fail_without_retry(service: Service) -> Non
     assert (service.job(job_id).attempt, service.error_of(job_id)["code"]) == (1, "library_invalid")
 
 
+@pytest.mark.slow
 def test_concepts_of_a_network_scored_on_images_have_crops(service: Service) -> None:
     model_id = service.add_tiny_model()
     dataset_id = service.add_dataset(squares_zip(), "squares.zip", "images")

@@ -85,6 +85,7 @@ def test_an_unused_upload_is_deleted_after_it_expires(service: Service) -> None:
         assert session.get(Upload, upload_id) is None
 
 
+@pytest.mark.slow
 def test_content_of_data_sets_and_results_is_never_deleted(service: Service) -> None:
     job_id = service.add_score(service.add_dataset(service.features(), state="ready", digest="0" * 64))
     assert service.run(job_id) == "succeeded"
@@ -95,6 +96,7 @@ def test_content_of_data_sets_and_results_is_never_deleted(service: Service) -> 
     assert service.run(batch) == "succeeded", service.job(batch).error
 
 
+@pytest.mark.slow
 def test_unused_stage_outputs_are_deleted_and_computed_again(service: Service) -> None:
     dataset_id = service.add_dataset(service.features(), state="ready", digest="0" * 64)
     assert service.run(service.add_score(dataset_id)) == "succeeded"
