@@ -92,7 +92,9 @@ function differencesNotice(jobs) {
 }
 
 /** @param {ScoredJob[]} jobs */
-const quantityOf = (jobs) => commonQuantityName(jobs.map(({ report }) => report));
+function quantityOf(jobs) {
+  return commonQuantityName(jobs.map(({ report }) => report));
+}
 
 /**
  * @param {ScoredJob[]} jobs
