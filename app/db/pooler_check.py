@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-import structlog
 
 from app.db.session import TCP_TIMEOUTS, psycopg_url
 from app.settings import Settings
 
 LOOKS = 5  # at the processes that serve two connections; other clients of the pooler can take turns with them
-
-log = structlog.get_logger(__name__)
 
 
 class TransactionPoolingError(Exception):
@@ -26,7 +23,7 @@ class TransactionPoolingError(Exception):
 def refuse_transaction_pooling(settings: Settings) -> None:
     """Raise a TransactionPoolingError if two open connections are served by the same process of PostgreSQL.
 
-    A database that cannot be reached is not refused, since programs start without it.
+    A database that cannot be reached is not refused, since programs start without it and report that themselves.
     """
     url = psycopg_url(settings.database_url)
     arguments: dict[str, Any] = {**url.translate_connect_args(username="user", database="dbname"), **url.query, **TCP_TIMEOUTS}
@@ -37,8 +34,7 @@ def refuse_transaction_pooling(settings: Settings) -> None:
                 return
             with psycopg.connect(**arguments, autocommit=True) as other:
                 shared = any(_server_process(one) == _server_process(other) for _ in range(LOOKS))
-    except psycopg.OperationalError as error:
-        log.warning("pooler_not_checked", error=str(error))
+    except psycopg.OperationalError:
         return
     if shared:
         raise TransactionPoolingError(

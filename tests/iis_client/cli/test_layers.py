@@ -74,7 +74,7 @@ def test_layers_share_a_pass_and_a_study_file_finds_them_again(
         ],
         "datasets": [{"path": "flat", "manifest": manifest}],
         "libraries": [{"kind": "sae", "concept_count": 8}],
-        "elements": {"scales": [4], "images_per_class": 4},
+        "elements": {"images_per_class": 4},
     }
     (tmp_path / "layers.yaml").write_text(yaml.safe_dump(content))
     before = {model.id for model in client.models()}, {dataset.id for dataset in client.datasets()}

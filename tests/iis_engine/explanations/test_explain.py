@@ -316,7 +316,7 @@ def real(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: py
     else:
         spec, network = BackboneSpec("timm:mobilenetv1_100", MOBILENET, preprocessing=MOBILENET_PREPROCESSING), checkpoint
         dataset = read_image_folder(shared_data / "flowers17")
-    elements = ElementSpec("patches", images_per_class=2)
+    elements = ElementSpec("patches", images_per_class=2, scales=(4,))
     features = extract_features(load_backbone(spec, network), dataset, elements, shard_folder=folder / "shards")
     return Scored.of(features, CONCEPT_COUNT)
 

@@ -210,9 +210,11 @@ def test_balanced_numbers_weigh_each_class_the_same() -> None:
     uneven = replace(features, X_test=features.X_test[rare], y_test=features.y_test[rare])
     report = score(uneven, ScoreSpec(LibrarySpec("prototype", 12)))
     measured_by_class = measured_recalls(uneven)
+    assert report.balanced is not None
     assert report.balanced.accuracy == pytest.approx(measured_by_class.mean())
     assert report.balanced.accuracy != pytest.approx(report.accuracy_representation)
     even = score(features, ScoreSpec(LibrarySpec("prototype", 12)))
+    assert even.balanced is not None
     assert even.balanced.iis == pytest.approx(even.iis, abs=0.01)
 
 
