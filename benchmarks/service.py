@@ -22,7 +22,7 @@ from benchmarks.claims import measure_claims
 from benchmarks.golden import digit_pixels, golden_features
 from benchmarks.timing import exit_on_signals, print_ratio, timed
 from iis_client import IISClient
-from iis_client.cli.local_stack import LocalStack
+from iis_client.cli.local.local_stack import LocalStack
 from iis_client.transport.address import Address
 from iis_schemas.names import FINISHED_STATES
 

@@ -19,7 +19,7 @@ from benchmarks.real_networks import DATA, DATASETS, MOBILENETS
 from benchmarks.service import SERVERS
 from benchmarks.timing import exit_on_signals, machine, print_ratio
 from iis_client import IISClient
-from iis_client.cli.local_stack import LocalStack
+from iis_client.cli.local.local_stack import LocalStack
 
 NETWORK = "imagenet_mobilenetv1_100_nohead"
 LIBRARY = {"kind": "cluster", "concept_count": 200}

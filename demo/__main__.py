@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.explanation import explain_two
-from iis_client.cli.local_stack import LocalStack
+from iis_client.cli.local.local_stack import LocalStack
 from iis_client.cli.output.concepts import REASON_WORDS
 from iis_client.cli.output.numbers import format_score
 from iis_client.client import IISClient

@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import defer
 
-from app.db.listing import ListQuery, by_name
+from app.db.lists.listing import ListQuery, by_name
 from app.db.models import Blob, Concept, ConceptLibrary, DroppedPhrase, StageArtifact
 from app.db.repository import OwnedRepository
 

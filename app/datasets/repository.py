@@ -8,11 +8,11 @@ from typing import ClassVar
 from sqlalchemy import ARRAY, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import defer
 
-from app.db.listing import ListQuery, by_name, cursors, cut
+from app.db.lists.listing import ListQuery, by_name, cursors, cut
+from app.db.lists.registration import has_content_of, same_settings
+from app.db.lists.uses import count_uses
 from app.db.models import FINISHED_STATES, ConceptLibrary, Dataset, Job, Json
-from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
-from app.db.uses import count_uses
 
 DETAILS = ["class_names", "counts", "corrupt", "warnings"]
 

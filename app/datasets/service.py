@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.datasets.repository import DatasetRepository
 from app.db.ids import new_id
+from app.db.lists.registration import lock_registration
 from app.db.models import Dataset
-from app.db.registration import lock_registration
 from app.descriptions import describe, description_columns
 from app.errors import InvalidInput
 from app.settings import Settings

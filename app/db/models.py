@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.db.base import Base, Json, created_at_column
 from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described
-from app.db.owner_tables import ApiKey, Owner, RetiredSecret
-from app.db.result_tables import (
+from app.db.tables.owner_tables import ApiKey, Owner, RetiredSecret
+from app.db.tables.result_tables import (
     Concept,
     ConceptLibrary,
     Curve,
@@ -25,9 +25,9 @@ from app.db.result_tables import (
     Predictor,
     Result,
 )
-from app.db.study_tables import Study, StudyCell
-from app.db.task_tables import JobTask
-from app.db.webhook_tables import Webhook, WebhookDelivery
+from app.db.tables.study_tables import Study, StudyCell
+from app.db.tables.task_tables import JobTask
+from app.db.tables.webhook_tables import Webhook, WebhookDelivery
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
 __all__ = [
@@ -229,7 +229,7 @@ class Job(Described, Base):
             postgresql_ops={"user_metadata": "jsonb_path_ops"},
             postgresql_where=text(HAS_METADATA),
         ),
-        # Succeeded score jobs without a summary (app.db.job_summaries).
+        # Succeeded score jobs without a summary (app.db.lists.job_summaries).
         Index("ix_jobs_unsummarised", "id", postgresql_where=text(UNSUMMARISED)),
         # The first job of each owner with queued jobs (app.db.scheduling).
         Index("ix_jobs_queued", "owner_id", text(IS_NO_VALIDATION), "queued_at", "id", postgresql_where=text(QUEUED)),
@@ -267,7 +267,7 @@ class Job(Described, Base):
     worker: Mapped[str | None]  # name of the worker of the latest attempt; null while queued
     progress: Mapped[Json | None]  # {stage, done, total, eta_seconds} of the latest report
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
-    summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.job_summaries); null until a score has succeeded
+    summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
     request_id: Mapped[str | None]  # of the request that created it
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
     created_at: Mapped[datetime] = created_at_column()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from app.db.listing import ListQuery, SortKey, cursors, cut
+from app.db.lists.listing import ListQuery, SortKey, cursors, cut
 from app.db.models import Base
 from app.errors import NotFound
 

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from app.db.descriptions import DescriptionFilters
-from app.db.listing import NEWEST_FIRST, ListQuery
+from app.db.lists.listing import NEWEST_FIRST, ListQuery
 from app.http.pagination import Page, PageRequest, page
 from iis_schemas.descriptions import KEY_PATTERN, MAX_PAIRS, MAX_TAGS, Tag
 from iis_schemas.pages import DEFAULT_LIMIT, MAX_LIMIT

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Double, Select, literal, literal_column
 from sqlalchemy.orm import undefer
 
-from app.db.listing import ListQuery, SortKey
+from app.db.lists.listing import ListQuery, SortKey
 from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, Job
 from app.db.repository import OwnedRepository
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from sqlalchemy import Select, and_, or_, select
 
-from app.db.listing import by_name
+from app.db.lists.listing import by_name
+from app.db.lists.registration import has_content_of, same_settings
+from app.db.lists.uses import count_uses
 from app.db.models import FINISHED_STATES, ConceptLibrary, Job, Model
-from app.db.registration import has_content_of, same_settings
 from app.db.repository import OwnedRepository
-from app.db.uses import count_uses
 
 _SETTINGS = ("role", "arguments", "tokenizer", "pretrained", "weights_of", "initial_seed", "preprocessing")
 """Columns that determine a representation beside architecture, uploads, layer and pooling."""

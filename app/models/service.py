@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
+from app.db.lists.registration import lock_registration
 from app.db.models import Model, Upload
-from app.db.registration import lock_registration
 from app.descriptions import describe, description_columns
 from app.errors import Conflict, InvalidInput
 from app.models.repository import ModelRepository

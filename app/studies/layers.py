@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
+from app.db.lists.registration import lock_registration
 from app.db.models import Model
-from app.db.registration import lock_registration
 from app.errors import InvalidInput
 from app.models.repository import ModelRepository
 from app.settings import Settings

@@ -9,7 +9,7 @@ from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from app.db.job_deletion import lock_planning
-from app.db.listing import by_name
+from app.db.lists.listing import by_name
 from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, StudyCell
 from app.db.repository import OwnedRepository
 

@@ -21,14 +21,13 @@ from iis_client.cli import (
     keys,
     leaderboard,
     libraries,
-    login,
     models,
     predict,
     score,
-    up,
     vocabulary,
     webhooks,
 )
+from iis_client.cli.local import login, up
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies import commands as studies
 from iis_client.errors import IISError, ServiceError

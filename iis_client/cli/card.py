@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import require_parent_folder
+from iis_client.cli.inputs.references import JobArgument
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import JobArgument
+from iis_client.cli.settings.options import require_parent_folder
 from iis_client.errors import NotFoundError
 
 if TYPE_CHECKING:

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import (
+from iis_client.cli.inputs.references import JobArgument
+from iis_client.cli.output.profiles import class_table, class_view
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import (
     JsonOption,
     KeptOption,
     OutputForm,
@@ -18,9 +21,6 @@ from iis_client.cli.options import (
     require_figure_path,
     require_single_node,
 )
-from iis_client.cli.output.profiles import class_table, class_view
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import JobArgument
 from iis_client.errors import ConfigurationError
 
 

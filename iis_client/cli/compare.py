@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, OutputForm, OutputOption
+from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.comparisons import comparison_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
+from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:

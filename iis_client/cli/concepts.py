@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, OutputForm, OutputOption, figure_format, require_figure_path
+from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
+from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption, figure_format, require_figure_path
 from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:

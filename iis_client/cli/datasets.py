@@ -11,11 +11,11 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_rename, add_show, add_tag, list_filters, resource_group
-from iis_client.cli.model_options import ManifestColumnOption, ManifestOption, manifest_columns
-from iis_client.cli.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
+from iis_client.cli.inputs.registration import register_dataset, wait_until_ready
 from iis_client.cli.output.resources import dataset_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.registration import register_dataset, wait_until_ready
+from iis_client.cli.settings.model_options import ManifestColumnOption, ManifestOption, manifest_columns
+from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
 
 app = resource_group("datasets", "List, show, create, rename, tag and delete data sets.")
 

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
+from iis_client.cli.inputs.references import JobArgument
 from iis_client.cli.output.explanations import explanation_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import JobArgument
+from iis_client.cli.settings.options import JsonOption, KeptOption, SparsityOption, figure_format, require_figure_path, require_single_node
 
 if TYPE_CHECKING:
     from iis_schemas.explanations.images import ExplanationView

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from iis_client.cli.connection import connect
+from iis_client.cli.inputs.references import DatasetArgument, ModelArgument
 from iis_client.cli.jobs import follow, show_result, submitted_line
-from iis_client.cli.options import JsonOption, require_parent_folder
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import DatasetArgument, ModelArgument
+from iis_client.cli.settings.options import JsonOption, require_parent_folder
 from iis_client.errors import ConfigurationError
 
 CheckpointOption = Annotated[Path, typer.Option(help="File to save the checkpoint to.", dir_okay=False)]

@@ -10,10 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, OutputForm, OutputOption
+from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.fields import field_listing
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
+from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
 from iis_client.errors import ConfigurationError, IISError
 
 if TYPE_CHECKING:

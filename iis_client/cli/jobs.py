@@ -12,7 +12,13 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_rename, add_show, add_tag, delete_each, list_filters, resource_group
-from iis_client.cli.options import (
+from iis_client.cli.inputs.references import JobArgument, complete
+from iis_client.cli.output.batches import batch_lines
+from iis_client.cli.output.finetuning import finetune_view
+from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.reports import report_view
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import (
     JsonOption,
     LimitOption,
     NameOption,
@@ -23,12 +29,6 @@ from iis_client.cli.options import (
     figure_format,
     require_figure_path,
 )
-from iis_client.cli.output.batches import batch_lines
-from iis_client.cli.output.finetuning import finetune_view
-from iis_client.cli.output.jobs import job_table
-from iis_client.cli.output.reports import report_view
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import JobArgument, complete
 from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:

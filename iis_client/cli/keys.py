@@ -9,10 +9,10 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_show, resource_group
-from iis_client.cli.options import JsonOption, OutputForm, OutputOption
+from iis_client.cli.inputs.references import KeyArgument
 from iis_client.cli.output.api_keys import key_table, quota_view
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import KeyArgument
+from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
 from iis_client.errors import IISError
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import JsonOption, OutputForm, OutputOption
+from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.leaderboards import leaderboard_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
 from iis_client.cli.score import ProtocolChoice
+from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
 
 
 def leaderboard(

@@ -7,9 +7,9 @@ from itertools import islice
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_rename, add_show, add_tag, list_filters, resource_group
-from iis_client.cli.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
 from iis_client.cli.output.resources import library_table
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
 
 NOUN = "concept library"
 

@@ -10,7 +10,10 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_rename, add_show, add_tag, list_filters, resource_group
-from iis_client.cli.model_options import (
+from iis_client.cli.inputs.registration import register_model, wait_until_ready
+from iis_client.cli.output.resources import model_table
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.model_options import (
     ArchOption,
     ArgOption,
     PoolingOption,
@@ -20,10 +23,7 @@ from iis_client.cli.model_options import (
     WeightsOfOption,
     read_source,
 )
-from iis_client.cli.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption, key_values
-from iis_client.cli.output.resources import model_table
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.registration import register_model, wait_until_ready
+from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption, key_values
 from iis_client.errors import ConfigurationError
 
 app = resource_group("models", "List, show, create, rename, tag and delete models.")

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.options import (
+from iis_client.cli.inputs.references import complete
+from iis_client.cli.output.profiles import prediction_table, predictor_tables
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import (
     JsonOption,
     KeptOption,
     OutputForm,
@@ -17,9 +20,6 @@ from iis_client.cli.options import (
     require_parent_folder,
     require_single_node,
 )
-from iis_client.cli.output.profiles import prediction_table, predictor_tables
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
 from iis_client.errors import ConfigurationError, require_success
 
 if TYPE_CHECKING:

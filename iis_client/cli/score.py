@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from iis_client.cli.connection import connect
+from iis_client.cli.inputs.registration import register_dataset, register_model, wait_until_ready
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.layer_sweep import require_sweep_options, show_layers, submit_layers
-from iis_client.cli.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
-from iis_client.cli.model_options import (
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.library_options import CONCEPT_COUNT, KIND, build_library, element_settings, has_text, text_settings
+from iis_client.cli.settings.model_options import (
     ArchOption,
     ArgOption,
     ManifestColumnOption,
@@ -25,7 +27,7 @@ from iis_client.cli.model_options import (
     manifest_columns,
     read_source,
 )
-from iis_client.cli.options import (
+from iis_client.cli.settings.options import (
     JsonOption,
     PlotOption,
     VlmArgOption,
@@ -35,9 +37,7 @@ from iis_client.cli.options import (
     key_values,
     require_figure_path,
 )
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.registration import register_dataset, register_model, wait_until_ready
-from iis_client.cli.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
+from iis_client.cli.settings.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -13,7 +13,10 @@ from rich.console import RenderableType
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import resource_group
-from iis_client.cli.options import (
+from iis_client.cli.inputs.references import complete
+from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
+from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import (
     JsonOption,
     OutputForm,
     OutputOption,
@@ -23,10 +26,7 @@ from iis_client.cli.options import (
     VlmWeightsOfOption,
     key_values,
 )
-from iis_client.cli.output.concepts import concept_set_table, dropped_phrase_table, format_counts, version_table
-from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import complete
-from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, parse_vlm, register_vlm, wait_for_phrases
+from iis_client.cli.settings.vocabulary_options import PHRASE_SUFFIXES, parse_vlm, register_vlm, wait_for_phrases
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_show, resource_group
-from iis_client.cli.options import JsonOption, LimitOption, OutputForm, OutputOption
 from iis_client.cli.output.resources import webhook_table
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.options import JsonOption, LimitOption, OutputForm, OutputOption
 from iis_client.errors import IISError
 
 if TYPE_CHECKING:

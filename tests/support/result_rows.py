@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.job_summaries import summarise
+from app.db.lists.job_summaries import summarise
 from app.db.models import (
     Concept,
     ConceptLibrary,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.local.servers import EmbeddedPostgres
-from iis_client.cli.local_stack import LocalStack
+from iis_client.cli.local.local_stack import LocalStack
 from iis_client.transport.address import Address
 
 

@@ -17,9 +17,9 @@ from app.db.models import Json
 from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
-from worker.jobs.division import DivisibleStage, Division
+from worker.jobs.sharing.division import DivisibleStage, Division
+from worker.jobs.sharing.stage_sharing import share_stages
 from worker.jobs.stage import Stage
-from worker.jobs.stage_sharing import share_stages
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
 from worker.stages.files import epoch_of

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
-from app.db.job_summaries import summarise
+from app.db.lists.job_summaries import summarise
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
 from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.configuration import inputs_of, notes_of_vision_language_model

@@ -17,9 +17,9 @@ from app.storage import StorageUnavailable
 from worker.jobs.attempt import Attempt
 from worker.jobs.explain import run_explain
 from worker.jobs.finetune import run_finetune
-from worker.jobs.helping import help_running_job
 from worker.jobs.lease import JobLease, LeaseKeeper
 from worker.jobs.score import run_score
+from worker.jobs.sharing.helping import help_running_job
 from worker.jobs.validation import run_check_concept_set, run_check_dataset, run_check_model
 from worker.metrics import JOBS_ENDED
 from worker.runtime import Runtime

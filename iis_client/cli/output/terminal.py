@@ -20,12 +20,12 @@ from rich.progress import (
 )
 from rich.segment import Segment
 
-from iis_client.cli.options import OutputForm
 from iis_client.cli.output.control_characters import without_control_characters
 from iis_client.cli.output.fields import csv_text
 from iis_client.cli.output.finetuning import epoch_line
 from iis_client.cli.output.job_counts import other_states, progress_summary
 from iis_client.cli.output.stages import StageBars, StageLines
+from iis_client.cli.settings.options import OutputForm
 from iis_client.errors import UnexpectedAnswerError
 from iis_schemas.names import FINISHED_STATES
 

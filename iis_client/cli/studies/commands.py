@@ -12,13 +12,13 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_rename, add_tag, list_filters, resource_group
-from iis_client.cli.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
+from iis_client.cli.inputs.references import StudyArgument
 from iis_client.cli.output.analyses import analysis_view
 from iis_client.cli.output.job_counts import progress_summary
 from iis_client.cli.output.studies import estimate_lines, failure_lines, study_table
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.references import StudyArgument
-from iis_client.cli.vocabulary_options import require_vocabulary
+from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
+from iis_client.cli.settings.vocabulary_options import require_vocabulary
 from iis_client.errors import ConflictError, InvalidInputError
 from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, StudyFigure
 

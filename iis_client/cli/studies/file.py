@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from iis_client.cli.vocabulary_options import PHRASE_SUFFIXES, VocabularySource, parse_vocabulary
+from iis_client.cli.settings.vocabulary_options import PHRASE_SUFFIXES, VocabularySource, parse_vocabulary
 from iis_client.errors import ConfigurationError, LocalFileError
 from iis_schemas.faults import fault_sentences
 from iis_schemas.studies.file import FROM_CLASSES, Source, StudyFile, require_addable_file, require_whole_file

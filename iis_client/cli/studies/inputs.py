@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from iis_client.cli.output.terminal import Terminal
+from iis_client.cli.settings.vocabulary_options import ensure_vocabulary, wait_for_phrases
 from iis_client.cli.studies.file import LocalStudy
-from iis_client.cli.vocabulary_options import ensure_vocabulary, wait_for_phrases
 from iis_client.client import IISClient
 from iis_client.errors import CheckFailedError, ConfigurationError, NotFoundError
 from iis_client.transport.packing import content_digest, file_digest

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, event, null, text, update
 from sqlalchemy.orm import Session
 
 from app.db.descriptions import DescriptionFilters
-from app.db.job_summaries import summarise_earlier
-from app.db.listing import ListQuery
+from app.db.lists.job_summaries import summarise_earlier
+from app.db.lists.listing import ListQuery
 from app.db.models import Job
 from app.db.session import SessionFactory
 from app.db.transitions import requeue

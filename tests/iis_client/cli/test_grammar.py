@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from iis_client.cli.references import suggested
+from iis_client.cli.inputs.references import suggested
 from iis_client.transport.address import Address
 from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE
 from support.iis_command import run_iis, start_iis_program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iis_client import ConfigurationError
-from iis_client.cli.library_options import CONCEPT_COUNT, build_library, element_settings, has_text, text_settings
+from iis_client.cli.settings.library_options import CONCEPT_COUNT, build_library, element_settings, has_text, text_settings
 from iis_schemas.jobs.libraries import DEFAULT_CONCEPT_COUNT
 from iis_schemas.names import LibraryKind
 

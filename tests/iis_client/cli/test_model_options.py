@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iis_client import ConfigurationError, LocalFileError
-from iis_client.cli.model_options import manifest_columns, read_source
+from iis_client.cli.settings.model_options import manifest_columns, read_source
 
 
 def test_an_architecture_or_a_file_is_recognised(tmp_path: Path) -> None:

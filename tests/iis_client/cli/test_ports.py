@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from iis_client import ConfigurationError
-from iis_client.cli.ports import LOOPBACK, require_free_port
+from iis_client.cli.local.ports import LOOPBACK, require_free_port
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iis_client import ConfigurationError, LocalFileError
-from iis_client.cli.vocabulary_options import (
+from iis_client.cli.settings.vocabulary_options import (
     TextOptions,
     VlmSource,
     VocabularySource,

@@ -13,7 +13,7 @@ from app.db import tasks, transitions
 from app.db.models import JobTask
 from worker.jobs.artifacts import artifact_key, shard_key
 from worker.jobs.attempt import Attempt
-from worker.jobs.division import DivisibleStage, Division
+from worker.jobs.sharing.division import DivisibleStage, Division
 from worker.sandbox.outcomes import StageRefused
 from worker.sandbox.process import Stop
 

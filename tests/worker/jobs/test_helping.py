@@ -13,7 +13,7 @@ from app.db import tasks, transitions
 from app.db.models import Job, JobTask, StageArtifact
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace
-from worker.jobs.helping import help_running_job
+from worker.jobs.sharing.helping import help_running_job
 
 if TYPE_CHECKING:
     from support.worker_service import Service

@@ -13,8 +13,8 @@ from app.db.job_deletion import delete_jobs
 from app.db.models import Job, JobTask
 from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
-from worker.jobs.division import PlannedShard, group_shards, read_plan
 from worker.jobs.runner import run_queued_jobs
+from worker.jobs.sharing.division import PlannedShard, group_shards, read_plan
 from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:

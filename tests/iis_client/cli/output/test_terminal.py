@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from iis_client.cli.options import OutputForm
 from iis_client.cli.output.concepts import concept_table, dropped_concept_table, format_counts
 from iis_client.cli.output.jobs import job_table
 from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import SafeConsole, Terminal
+from iis_client.cli.settings.options import OutputForm
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
 from iis_schemas.jobs.events import EventView
 from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView, ScoreSummary

@@ -10,8 +10,8 @@ import torchvision
 import yaml
 
 from iis_client import ConfigurationError, LocalFileError
+from iis_client.cli.settings.vocabulary_options import VocabularySource
 from iis_client.cli.studies.file import LocalStudy, read_study, require_addable, require_complete, require_files
-from iis_client.cli.vocabulary_options import VocabularySource
 
 SHIPPED = Path(__file__).parents[4] / "docs" / "studies"
 BACKBONES = (

@@ -1,4 +1,4 @@
-"""Compute tasks of jobs that other workers run. `worker.jobs.division` makes the tasks."""
+"""Compute tasks of jobs that other workers run. `worker.jobs.sharing.division` makes the tasks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.db.transitions import LeaseLost
 from app.storage import ArtifactMissing, StorageUnavailable
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
-from worker.jobs.division import finish_task
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
 from worker.jobs.progress import ProgressThrottle
+from worker.jobs.sharing.division import finish_task
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused

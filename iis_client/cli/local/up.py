@@ -1,4 +1,4 @@
-"""The command `iis up`. The process is started by iis_client.cli.local_stack."""
+"""The command `iis up`. The process is started by iis_client.cli.local.local_stack."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from iis_client.cli.local_stack import stack_command
+from iis_client.cli.local.local_stack import stack_command
+from iis_client.cli.local.ports import require_free_port
 from iis_client.cli.output.terminal import Terminal
-from iis_client.cli.ports import require_free_port
 from iis_client.transport.address import KEY_VARIABLE, READY_FILE_NAME, URL_VARIABLE, data_folder
 from iis_client.transport.profiles import read_profiles
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from iis_client.cli.options import key_values
+from iis_client.cli.settings.options import key_values
 from iis_client.errors import ConfigurationError, LocalFileError
 from iis_schemas.names import ARCHITECTURE_FAMILIES, FILE_FAMILIES
 

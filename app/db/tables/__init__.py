@@ -1,0 +1,1 @@
+"""Tables by what owns their rows; app.db.models has all of them."""

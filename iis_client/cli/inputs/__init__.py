@@ -1,0 +1,1 @@
+"""Resources that a command names, and files that it registers."""

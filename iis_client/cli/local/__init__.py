@@ -1,0 +1,1 @@
+"""Commands of the service on this machine, and of the profiles of services elsewhere."""
