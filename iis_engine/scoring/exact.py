@@ -14,7 +14,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.average_precision import average_precision_values
 from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
+from iis_engine.heads.model_selection import SelectedStrengths, SolvedHeads, TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
@@ -23,6 +23,9 @@ from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 from iis_engine.scoring.placement import Placement
 from iis_engine.specs import Quantity
+from iis_engine.threads import map_in_threads
+
+NODE_PARTS = 2
 
 
 def measure_exact(
@@ -66,11 +69,17 @@ def measure_exact(
     choice = _StrengthChoice(curves[0].train, data)
     nodes = protocols.exact_nodes(len(libraries[0]))
     for _ in range(rounds):
-        strengths = choice.select(nodes)
+        strengths = choice.select(nodes, device)
         progress(done := done + 1, steps)
-        for number, curve in enumerate(curves):
-            curve.measure(nodes, strengths, data, y_test, start=choice.weights(nodes) if number == 0 else None)
-            progress(done := done + 1, steps)
+        parts = [
+            _Part(curve, [nodes[place] for place in places], strengths[places], None if start is None else start[places])
+            for curve, start in zip(curves, [choice.weights(nodes), *(curve.warm_start(nodes) for curve in curves[1:])], strict=True)
+            for places in _parts(len(nodes), device)
+        ]
+        for number, (part, solved) in enumerate(zip(parts, map_in_threads(lambda part: part.solve(data), parts, device), strict=True)):
+            part.curve.add(part.nodes, solved, y_test)
+            progress(done + (number + 1) * len(curves) // len(parts), steps)
+        done += len(curves)
         nodes = choice.refined_nodes(h.validation_accuracy)
         if not nodes:
             break
@@ -78,6 +87,15 @@ def measure_exact(
     measured = _measurement(curves, choice, h, _correct(h.logits(X_test), y_test), constant_correct)
     quantity: Quantity = "mean_average_precision" if features.is_multi_label else "accuracy"
     return replace(measured, calibration=calibrations[0] if calibrations else None, quantity=quantity)
+
+
+def _parts(node_count: int, device: torch.device) -> list[list[int]]:
+    """Places of the nodes in parts that are solved side by side, each with nodes of many and of few concepts; one part on an accelerator.
+
+    The parts do not depend on the number of threads, so that the results do not.
+    """
+    count = min(NODE_PARTS, node_count) if device.type == "cpu" else 1
+    return [list(range(first, node_count, count)) for first in range(count)]
 
 
 def _training_rows(features: FeatureSet, seed: int, device: torch.device) -> TrainingRows:
@@ -126,15 +144,24 @@ class _StrengthChoice:
         self._selected: dict[int, _Selected] = {}
         self.evaluations = 0
 
-    def select(self, nodes: Sequence[int]) -> Tensor:
+    def select(self, nodes: Sequence[int], device: torch.device) -> Tensor:
         """λ of each node: (K,)."""
-        found = select_strengths(self._train, nodes, self._data, start=self.weights(nodes) if self._selected else None)
-        self.evaluations += found.evaluations
-        for place, kept in enumerate(nodes):
-            self._selected[kept] = _Selected(
-                weights=found.weights[place], accuracy=float(found.validation_accuracy[place]), at_end=bool(found.at_end[place])
-            )
-        return found.l2_strengths
+        parts = _parts(len(nodes), device)
+        starts = self.weights(nodes) if self._selected else None
+        strengths = torch.empty(len(nodes))
+
+        def select(places: list[int]) -> SelectedStrengths:
+            some = [nodes[place] for place in places]
+            return select_strengths(self._train, some, self._data, start=None if starts is None else starts[places])
+
+        for places, found in zip(parts, map_in_threads(select, parts, device), strict=True):
+            self.evaluations += found.evaluations
+            strengths[places] = found.l2_strengths
+            for number, place in enumerate(places):
+                self._selected[nodes[place]] = _Selected(
+                    weights=found.weights[number], accuracy=float(found.validation_accuracy[number]), at_end=bool(found.at_end[number])
+                )
+        return strengths
 
     def weights(self, nodes: Sequence[int]) -> Tensor:
         """Starting weights of each node, those of the nearest selected node: (K, M + 1, C)."""
@@ -195,9 +222,8 @@ class _SeedCurve:
         self.gradient_norm = 0.0
         self.evaluations = 0
 
-    def measure(self, nodes: Sequence[int], strengths: Tensor, data: TrainingRows, y_test: Tensor, *, start: Tensor | None) -> None:
-        """Solve g_cls on g_s of the training activations at each node k (eq. 4), and apply it to the test activations."""
-        solved = solve_at(self.train, nodes, strengths, data, start=self._warm_start(nodes) if start is None else start)
+    def add(self, nodes: Sequence[int], solved: SolvedHeads, y_test: Tensor) -> None:
+        """Apply the heads of nodes to the test activations, and record them."""
         for place, kept in enumerate(nodes):
             logits = predict(self.test, kept, solved.weights[place : place + 1]).squeeze(1)
             self.heads[kept] = _SparseHead(
@@ -206,11 +232,31 @@ class _SeedCurve:
         self.gradient_norm = max(self.gradient_norm, solved.gradient_norm)
         self.evaluations += solved.evaluations
 
-    def _warm_start(self, nodes: Sequence[int]) -> Tensor | None:
+    def warm_start(self, nodes: Sequence[int]) -> Tensor | None:
         """Each new node starts at the weights of the nearest measured node: (K, M + 1, C)."""
         if not self.heads:
             return None
         return torch.stack([self.heads[min(self.heads, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Nodes of one library seed that one thread solves.
+
+    Attributes
+    ----------
+    strengths : (K,) λ
+    start : (K, M + 1, C) starting weights; zeros otherwise
+    """
+
+    curve: _SeedCurve
+    nodes: list[int]
+    strengths: Tensor
+    start: Tensor | None
+
+    def solve(self, data: TrainingRows) -> SolvedHeads:
+        """Solve g_cls on g_s of the training activations at each node k (eq. 4)."""
+        return solve_at(self.curve.train, self.nodes, self.strengths, data, start=self.start)
 
 
 def _measurement(
