@@ -57,13 +57,13 @@ def compare(name: str, features: FeatureSet, cores: int) -> None:
     one, many = (statistics.median(seconds[threads]) for threads in (1, cores))
     print_ratio(f"heads_of_job_{name}_on_{cores}_cores_against_1", many, one)
     same = all(torch.equal(a.correct, b.correct) for a, b in zip(found[1], found[cores], strict=True))
-    print(f"BENCH heads_of_job_{name} same_decisions={same} evaluations={sum(one.solver['evaluations'] for one in found[1]):.0f}", flush=True)
+    print(
+        f"BENCH heads_of_job_{name} same_decisions={same} evaluations={sum(one.solver['evaluations'] for one in found[1]):.0f}", flush=True
+    )
     train, test = TensorDataset(features.X_train, features.y_train), TensorDataset(features.X_test, features.y_test)
     vectors = ensemble.primary.vectors
     authors, _ = timed(
-        lambda: curve_like_authors(
-            train, test, vectors, protocols.PAPER_SPARSITIES, protocols.LEARNING_RATES, features.class_count
-        )
+        lambda: curve_like_authors(train, test, vectors, protocols.PAPER_SPARSITIES, protocols.LEARNING_RATES, features.class_count)
     )
     curves = sum(len(measured.correct) for measured in found[1])
     print_ratio(f"heads_of_job_{name}_against_authors_{curves}_curves", many, curves * authors.wall)

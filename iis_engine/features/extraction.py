@@ -35,7 +35,7 @@ from iis_engine.specs import ElementSpec
 
 SHARD_IMAGES = 4096
 """The largest number of images in a shard."""
-_BATCHES_PER_SHARD = 16
+_BATCHES_PER_SHARD = {"cpu": 2, "cuda": 16}  # some seconds, so that several workers share even a few hundred images
 
 
 def extract_features(
@@ -86,7 +86,7 @@ def extract_features(
 def default_shard_size(backbone: Backbone) -> int:
     """Return the images per shard: a fixed number of whole batches, so that a shard takes about as long at every input size."""
     batch = max(CHUNK_IMAGES, default_batch_size(backbone) // CHUNK_IMAGES * CHUNK_IMAGES)
-    return min(SHARD_IMAGES, _BATCHES_PER_SHARD * batch)
+    return min(SHARD_IMAGES, _BATCHES_PER_SHARD[backbone.device.type] * batch)
 
 
 class Extraction:

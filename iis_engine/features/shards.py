@@ -20,8 +20,6 @@ from iis_engine.specs import ElementSpec
 
 Part = Literal["train", "test", "elements", "unlabelled"]
 
-_IMAGES_PER_SOURCE = 16  # images that one source image of elements counts for in the size of a shard
-
 
 @dataclass(frozen=True)
 class ShardPlan:
@@ -68,7 +66,7 @@ class Shard:
 def plan_shards(
     backbone_digest: str, dataset: ImageDataset, spec: ElementSpec | None, sources: list[int], shard_size: int
 ) -> list[ShardPlan]:
-    """Plan all shards of a data set: `shard_size` images each, for elements `shard_size` / 16 source images each.
+    """Plan all shards of a data set: `shard_size` images each, for elements the source images of at most as many elements.
 
     Parameters
     ----------
@@ -78,7 +76,7 @@ def plan_shards(
     parts: list[tuple[Part, list[int], int]] = [
         ("train", list(range(len(dataset.train))), shard_size),
         ("test", list(range(len(dataset.test))), shard_size),
-        ("elements", sources, max(1, shard_size // _IMAGES_PER_SOURCE)),
+        ("elements", sources, max(1, shard_size // (spec.elements_per_image_max if spec is not None else 1))),
     ]
     for part, images, size in parts:
         cut = asdict(spec) if part == "elements" and spec is not None else None
