@@ -1,8 +1,8 @@
 """All heads of one score job on one core and on all cores, and the authors' procedure for as many curves.
 
 A job measures five library seeds and five seeds of each control (15 curves), with the selection of strengths and the refined nodes. The
-authors' procedure is timed for one curve at the paper's eight sparsities and three learning rates, with all cores; its time for 15 curves is
-15 times that.
+authors' procedure is timed for one curve at the paper's eight sparsities and three learning rates, with all cores; 15 curves take 15 times
+as long.
 """
 
 from __future__ import annotations

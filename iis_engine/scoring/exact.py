@@ -14,7 +14,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.average_precision import average_precision_values
 from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import SelectedStrengths, SolvedHeads, TrainingRows, select_strengths, solve_at
+from iis_engine.heads.model_selection import SolvedHeads, TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
@@ -24,8 +24,6 @@ from iis_engine.scoring.measurement import Measurement, constant_prediction
 from iis_engine.scoring.placement import Placement
 from iis_engine.specs import Quantity
 from iis_engine.threads import map_in_threads
-
-NODE_PARTS = 2
 
 
 def measure_exact(
@@ -69,17 +67,13 @@ def measure_exact(
     choice = _StrengthChoice(curves[0].train, data)
     nodes = protocols.exact_nodes(len(libraries[0]))
     for _ in range(rounds):
-        strengths = choice.select(nodes, device)
+        strengths = choice.select(nodes)
         progress(done := done + 1, steps)
-        parts = [
-            _Part(curve, [nodes[place] for place in places], strengths[places], None if start is None else start[places])
-            for curve, start in zip(curves, [choice.weights(nodes), *(curve.warm_start(nodes) for curve in curves[1:])], strict=True)
-            for places in _parts(len(nodes), device)
-        ]
-        for number, (part, solved) in enumerate(zip(parts, map_in_threads(lambda part: part.solve(data), parts, device), strict=True)):
-            part.curve.add(part.nodes, solved, y_test)
-            progress(done + (number + 1) * len(curves) // len(parts), steps)
-        done += len(curves)
+        starts = [choice.weights(nodes), *(curve.warm_start(nodes) for curve in curves[1:])]
+        tasks = [_SeedNodes(curve, nodes, strengths, start) for curve, start in zip(curves, starts, strict=True)]
+        for task, solved in zip(tasks, map_in_threads(lambda task: task.solve(data), tasks, device), strict=True):
+            task.curve.add(nodes, solved, y_test)
+            progress(done := done + 1, steps)
         nodes = choice.refined_nodes(h.validation_accuracy)
         if not nodes:
             break
@@ -87,15 +81,6 @@ def measure_exact(
     measured = _measurement(curves, choice, h, _correct(h.logits(X_test), y_test), constant_correct)
     quantity: Quantity = "mean_average_precision" if features.is_multi_label else "accuracy"
     return replace(measured, calibration=calibrations[0] if calibrations else None, quantity=quantity)
-
-
-def _parts(node_count: int, device: torch.device) -> list[list[int]]:
-    """Places of the nodes in parts that are solved side by side, each with nodes of many and of few concepts; one part on an accelerator.
-
-    The parts do not depend on the number of threads, so that the results do not.
-    """
-    count = min(NODE_PARTS, node_count) if device.type == "cpu" else 1
-    return [list(range(first, node_count, count)) for first in range(count)]
 
 
 def _training_rows(features: FeatureSet, seed: int, device: torch.device) -> TrainingRows:
@@ -144,24 +129,15 @@ class _StrengthChoice:
         self._selected: dict[int, _Selected] = {}
         self.evaluations = 0
 
-    def select(self, nodes: Sequence[int], device: torch.device) -> Tensor:
+    def select(self, nodes: Sequence[int]) -> Tensor:
         """λ of each node: (K,)."""
-        parts = _parts(len(nodes), device)
-        starts = self.weights(nodes) if self._selected else None
-        strengths = torch.empty(len(nodes))
-
-        def select(places: list[int]) -> SelectedStrengths:
-            some = [nodes[place] for place in places]
-            return select_strengths(self._train, some, self._data, start=None if starts is None else starts[places])
-
-        for places, found in zip(parts, map_in_threads(select, parts, device), strict=True):
-            self.evaluations += found.evaluations
-            strengths[places] = found.l2_strengths
-            for number, place in enumerate(places):
-                self._selected[nodes[place]] = _Selected(
-                    weights=found.weights[number], accuracy=float(found.validation_accuracy[number]), at_end=bool(found.at_end[number])
-                )
-        return strengths
+        found = select_strengths(self._train, nodes, self._data, start=self.weights(nodes) if self._selected else None)
+        self.evaluations += found.evaluations
+        for place, kept in enumerate(nodes):
+            self._selected[kept] = _Selected(
+                weights=found.weights[place], accuracy=float(found.validation_accuracy[place]), at_end=bool(found.at_end[place])
+            )
+        return found.l2_strengths
 
     def weights(self, nodes: Sequence[int]) -> Tensor:
         """Starting weights of each node, those of the nearest selected node: (K, M + 1, C)."""
@@ -240,8 +216,8 @@ class _SeedCurve:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Nodes of one library seed that one thread solves.
+class _SeedNodes:
+    """Nodes of one library seed, which one thread solves.
 
     Attributes
     ----------
