@@ -18,7 +18,7 @@ from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.routes import AuthenticatedRoute
 from app.http.worker_answers import ask_worker
 from app.inference.models import served_model
-from app.inference.tensors import images_in, outputs_of, requested_top
+from app.inference.tensors import images_in, outputs_of, requested_outputs, requested_top
 from app.predictors import service as predictors
 from iis_schemas.faults import fault_sentences
 from iis_schemas.health import Ready
@@ -54,35 +54,30 @@ async def get_server_ready(request: Request) -> ServerReady:
 
 @router.get(VERSION)
 @router.get(MODEL)
-def get_inference_model(name: str, session: SessionDep, owner: OwnerDep, version: str | None = None) -> ModelMetadata:
+def get_inference_model(name: str, request: Request, session: SessionDep, owner: OwnerDep) -> ModelMetadata:
     """Describe a model: its versions and tensors."""
-    return served_model(session, owner.owner_id, name, version).metadata
+    return served_model(session, owner.owner_id, name, _version(request)).metadata
 
 
 @router.get(f"{VERSION}/ready")
 @router.get(f"{MODEL}/ready")
-def get_inference_model_ready(name: str, session: SessionDep, owner: OwnerDep, version: str | None = None) -> ModelReady:
+def get_inference_model_ready(name: str, request: Request, session: SessionDep, owner: OwnerDep) -> ModelReady:
     """Check that a model answers."""
-    return ModelReady(name=served_model(session, owner.owner_id, name, version).found.view.job)
+    return ModelReady(name=served_model(session, owner.owner_id, name, _version(request)).found.view.job)
 
 
 @router.post(f"{VERSION}/infer", response_model_exclude_none=True)
 @router.post(f"{MODEL}/infer", response_model_exclude_none=True)
 async def infer(
-    *,
-    name: str,
-    request: Request,
-    session: SessionDep,
-    sessions: FactoryDep,
-    owner: OwnerDep,
-    settings: SettingsDep,
-    version: str | None = None,
+    name: str, request: Request, session: SessionDep, sessions: FactoryDep, owner: OwnerDep, settings: SettingsDep
 ) -> InferenceResponse:
     """Classify image files by their concepts; the images are not kept."""
-    model = await run_in_threadpool(served_model, session, owner.owner_id, name, version)
+    model = await run_in_threadpool(served_model, session, owner.owner_id, name, _version(request))
     found = model.found
     asked = await run_in_threadpool(_parsed, await request.body())
-    top, contents = requested_top(asked), await run_in_threadpool(images_in, asked)
+    top = requested_top(asked)
+    requested_outputs(asked)
+    contents = await run_in_threadpool(images_in, asked)
     predictors.require_predictable(found, len(contents))
     await run_in_threadpool(session.close)  # the images are committed in sessions of their own
     images: list[str] = []
@@ -96,6 +91,10 @@ async def infer(
     view = await run_in_threadpool(predictors.predictions_view, session, owner.owner_id, found, filenames, answer)
     outputs = outputs_of(asked, view.data)
     return InferenceResponse(model_name=found.view.job, model_version=str(found.view.kept), id=asked.id, outputs=outputs)
+
+
+def _version(request: Request) -> str | None:
+    return cast("dict[str, str]", request.path_params).get("version")
 
 
 def _parsed(body: bytes) -> InferenceRequest:

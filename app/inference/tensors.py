@@ -11,7 +11,7 @@ from app.errors import InvalidInput
 from app.inference.models import INPUT, OUTPUTS
 from iis_schemas.explanations.predictors import PredictionView
 from iis_schemas.fields import MAX_TOP
-from iis_schemas.inference import InferenceRequest, RequestInput, ResponseOutput
+from iis_schemas.inference import InferenceRequest, RequestInput, ResponseOutput, TensorMetadata
 
 DEFAULT_TOP = 5
 NO_CONCEPT = -1
@@ -58,8 +58,8 @@ def images_in(request: InferenceRequest) -> list[bytes]:
     return [_decoded(text, place) for place, text in enumerate(texts)]
 
 
-def outputs_of(request: InferenceRequest, predictions: Sequence[PredictionView]) -> list[ResponseOutput]:
-    """The output tensors that were asked for, in the order of the request.
+def requested_outputs(request: InferenceRequest) -> list[TensorMetadata]:
+    """The outputs that a request names, in its order; all where it names none.
 
     Raises
     ------
@@ -67,12 +67,19 @@ def outputs_of(request: InferenceRequest, predictions: Sequence[PredictionView])
         For an unknown output.
     """
     known = {one.name: one for one in OUTPUTS}
-    names = list(known) if request.outputs is None else [one.name for one in request.outputs]
-    for name in names:
-        if name not in known:
-            raise InvalidInput(f"The model has no output {name[:80]}; its outputs are {', '.join(known)}.", param="outputs")
+    for one in request.outputs or ():
+        if one.name not in known:
+            raise InvalidInput(f"The model has no output {one.name[:80]}; its outputs are {', '.join(known)}.", param="outputs")
+    return list(OUTPUTS) if request.outputs is None else [known[one.name] for one in request.outputs]
+
+
+def outputs_of(request: InferenceRequest, predictions: Sequence[PredictionView]) -> list[ResponseOutput]:
+    """The requested output tensors of one or more predictions."""
     values = _tensors(predictions)
-    return [ResponseOutput(name=name, datatype=known[name].datatype, shape=values[name][0], data=values[name][1]) for name in names]
+    return [
+        ResponseOutput(name=one.name, datatype=one.datatype, shape=values[one.name][0], data=values[one.name][1])
+        for one in requested_outputs(request)
+    ]
 
 
 def _tensors(predictions: Sequence[PredictionView]) -> dict[str, tuple[list[int], list[Any]]]:
