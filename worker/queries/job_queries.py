@@ -98,19 +98,19 @@ class JobQueries:
             "warm_bytes": settings.warm_bytes,
         }
         try:
-            if query.kind == "export":
-                return self._export(query, job, arguments)
             network = settings.allow_hub and is_downloaded(model)
+            if query.kind == "export":
+                return self._export(query, job, arguments, network=network)
             return self._context.run_stage(query, "answer", arguments, reads=_paths(server_path), network=network)
         finally:
             self._context.drop(query.owner_id, posted)  # a posted image expires with its row
 
-    def _export(self, query: Query, job: _ScoredJob, arguments: Json) -> Json:
+    def _export(self, query: Query, job: _ScoredJob, arguments: Json, *, network: bool) -> Json:
         choices = {name: query.about[name] for name in ("kept", "format", "concept_names")}
         key = artifact_key(stage="export", engine=ENGINE_VERSION, predictors=job.predictors, **choices)
         return {
             "sha256": self._context.store_result(
-                query.owner_id, "export", key, lambda: self._context.run_stage(query, "answer", arguments)["file"]
+                query.owner_id, "export", key, lambda: self._context.run_stage(query, "answer", arguments, network=network)["file"]
             )
         }
 
