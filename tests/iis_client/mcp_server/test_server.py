@@ -40,7 +40,7 @@ def test_a_model_is_scored_and_read_with_the_tools(service: Address, image_job: 
 
 
 async def _use_the_tools(service: Address, image_job: str, planted: Planted, features: Path) -> None:
-    mcp = pytest.importorskip("mcp", reason="mcp is not installed; run make install")
+    mcp = pytest.importorskip("mcp", reason="NOT TESTED: mcp is not installed; run make install")
     folders = [f"--folder={planted.images}", f"--folder={features.parent}"]
     environment = {"IIS_URL": service.url, "IIS_API_KEY": service.api_key, "PYTHONPATH": ":".join(sys.path)}
     program = [sys.executable, "-c", "import iis_client.cli; iis_client.cli.main()", "mcp", *folders]

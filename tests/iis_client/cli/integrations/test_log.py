@@ -30,7 +30,7 @@ START_SECONDS = 120
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a tracking server with a database and artifacts of its own."""
-    pytest.importorskip("flask", reason="the server of MLflow is not installed; run make install")
+    pytest.importorskip("flask", reason="NOT TESTED: the server of MLflow is not installed; run make install")
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/runs.db", "--artifacts-destination", str(folder / "artifacts")]
@@ -54,7 +54,7 @@ def _answers(url: str) -> bool:
 
 @pytest.fixture
 def mlflow(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    library = pytest.importorskip("mlflow", reason="mlflow is not installed; run make install")
+    library = pytest.importorskip("mlflow", reason="NOT TESTED: mlflow is not installed; run make install")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     library.set_tracking_uri(mlflow_server)
     yield library
@@ -99,7 +99,7 @@ def test_a_result_is_logged_into_the_run_that_is_active(mlflow: Any) -> None:
 
 
 def test_a_tracker_out_of_reach_is_one_sentence(iis: RunCommand, image_job: str) -> None:
-    pytest.importorskip("mlflow", reason="mlflow is not installed; run make install")
+    pytest.importorskip("mlflow", reason="NOT TESTED: mlflow is not installed; run make install")
     nowhere = f"http://127.0.0.1:{free_port()}"
     done = iis("log", image_job, "--to", "mlflow", "--name", "x", MLFLOW_TRACKING_URI=nowhere, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert (done.returncode, done.stderr.count("Logging to MLflow failed:")) == (1, 1), done.stderr
@@ -107,7 +107,7 @@ def test_a_tracker_out_of_reach_is_one_sentence(iis: RunCommand, image_job: str)
 
 
 def test_the_command_logs_a_job_to_wandb_in_offline_mode(start_iis: StartCommand, client: IISClient, image_job: str, tmp_path: Path) -> None:
-    pytest.importorskip("wandb", reason="wandb is not installed; run make install")
+    pytest.importorskip("wandb", reason="NOT TESTED: wandb is not installed; run make install")
     offline = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_DATA_DIR": str(tmp_path / "data")}
     started = start_iis("log", image_job, "--to", "wandb", "--project", "vision", "--name", "epoch 90", **offline)
     printed, errors = started.communicate(timeout=120)
