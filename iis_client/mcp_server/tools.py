@@ -46,9 +46,7 @@ class Tools:
         library: Annotated[
             Literal["cluster", "prototype", "end2end", "nmf", "sae", "random"], Field(description="Kind of the concept library")
         ] = "cluster",
-        concept_count: Annotated[
-            int, Field(description="Number of concepts M", ge=MIN_CONCEPTS, le=MAX_CONCEPTS)
-        ] = DEFAULT_CONCEPT_COUNT,
+        concept_count: Annotated[int, Field(description="Number of concepts M", ge=MIN_CONCEPTS, le=MAX_CONCEPTS)] = DEFAULT_CONCEPT_COUNT,
         name: Annotated[str | None, Field(description="Name of the job, to find it by")] = None,
     ) -> dict[str, Any]:
         """Submit a job that scores how interpretable the representation of a vision model is. Continue with `wait`."""
@@ -95,7 +93,9 @@ class Tools:
         self,
         job: JobReference,
         image: Annotated[str, Field(description="Index of a test image, id of a posted image (img_…), or the path of an image")],
-        kept: Annotated[int | None, Field(description="Number of concepts kept, a point of the curve; default: about a tenth", ge=1)] = None,
+        kept: Annotated[
+            int | None, Field(description="Number of concepts kept, a point of the curve; default: about a tenth", ge=1)
+        ] = None,
         top: Annotated[int, Field(description="Number of supporting and of opposing concepts", ge=1, le=50)] = 5,
         contrast: Annotated[str | None, Field(description="Class to explain the predicted class against")] = None,
     ) -> dict[str, Any]:

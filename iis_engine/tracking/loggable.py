@@ -38,7 +38,9 @@ class LoggableScore:
         """
         return log_mlflow_run(run_record(self.to_dict()), experiment=experiment, run_name=run_name, tags=tags)
 
-    def log_to_wandb(self: Score, *, project: str | None = None, run_name: str | None = None, tags: Mapping[str, str] | None = None) -> LoggedRun:
+    def log_to_wandb(
+        self: Score, *, project: str | None = None, run_name: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> LoggedRun:
         """Log numbers, curve, configuration, verdict, report and figure to Weights & Biases.
 
         Without a name they go to the active run, where there is one; else to a new run, which is finished.

@@ -12,7 +12,12 @@ from iis_engine.display.reports import report_html
 
 CURVE_STEP = "iis_curve/kept"
 _ENDS = ("", "_low", "_high")
-_REPORT_METRICS = {"iis": "iis", "iis_log": "iis_log", "iis_chance_corrected": "iis_chance_corrected", "iis_few_concepts": "few_concepts_mean"}
+_REPORT_METRICS = {
+    "iis": "iis",
+    "iis_log": "iis_log",
+    "iis_chance_corrected": "iis_chance_corrected",
+    "iis_few_concepts": "few_concepts_mean",
+}
 _CONTROL_METRICS = ("iis", "gain", "headroom_gain", "few_mean", "few_gain")
 _CURVE_METRICS = ("sparsity", "accuracy", "arr", "arr_low", "arr_high")
 _COUNTS = ("protocol", "edition", "quantity", "train_count", "test_count", "dimension")

@@ -110,7 +110,9 @@ def test_outputs_are_tensors_in_row_major_order_and_padded() -> None:
         PredictionView.model_validate({**one, "concepts": concepts})
         for one, concepts in zip(predictions, ([share, {**share, "concept": 3, "label": None}], [share]), strict=True)
     ]
-    found = {one.name: (one.datatype, one.shape, one.data) for one in outputs_of(InferenceRequest.model_validate({"inputs": [IMAGE]}), views)}
+    found = {
+        one.name: (one.datatype, one.shape, one.data) for one in outputs_of(InferenceRequest.model_validate({"inputs": [IMAGE]}), views)
+    }
     assert found == {
         "label": ("BYTES", [2], ["owl", "cat"]),
         "label_index": ("INT64", [2], [1, 0]),

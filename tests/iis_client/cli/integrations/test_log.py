@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 START_SECONDS = 120
+ENVIRONMENT = {"DO_NOT_TRACK": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # neither telemetry nor jobs of its own
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/runs.db", "--artifacts-destination", str(folder / "artifacts")]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=os.environ | {"DO_NOT_TRACK": "true"})
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=os.environ | ENVIRONMENT)
     url = f"http://127.0.0.1:{port}"
     try:
         poll(lambda: _answers(url), START_SECONDS, "MLflow to answer")
@@ -61,7 +62,9 @@ def mlflow(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     library.set_tracking_uri(None)
 
 
-def test_the_command_logs_a_job_to_a_server_of_mlflow(mlflow: Any, iis: RunCommand, client: IISClient, image_job: str, tmp_path: Path) -> None:
+def test_the_command_logs_a_job_to_a_server_of_mlflow(
+    mlflow: Any, iis: RunCommand, client: IISClient, image_job: str, tmp_path: Path
+) -> None:
     done = iis("log", image_job, "--to", "mlflow", "--project", "vision", "--name", "epoch 90")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Job {image_job} is logged to MLflow as run ")
@@ -106,7 +109,9 @@ def test_a_tracker_out_of_reach_is_one_sentence(iis: RunCommand, image_job: str)
     assert "Traceback" not in done.stderr
 
 
-def test_the_command_logs_a_job_to_wandb_in_offline_mode(start_iis: StartCommand, client: IISClient, image_job: str, tmp_path: Path) -> None:
+def test_the_command_logs_a_job_to_wandb_in_offline_mode(
+    start_iis: StartCommand, client: IISClient, image_job: str, tmp_path: Path
+) -> None:
     pytest.importorskip("wandb", reason="NOT TESTED: wandb is not installed; run make install")
     offline = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_DATA_DIR": str(tmp_path / "data")}
     started = start_iis("log", image_job, "--to", "wandb", "--project", "vision", "--name", "epoch 90", **offline)
