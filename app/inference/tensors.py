@@ -52,7 +52,7 @@ def images_in(request: InferenceRequest) -> list[bytes]:
     texts = _flat(tensor)
     if not texts or tensor.shape not in ([len(texts)], [len(texts), 1]):
         raise InvalidInput(
-            f"The input {INPUT.name} has shape [n] or [n, 1] for n image files; shape {tensor.shape[:8]} with {len(texts)} elements is not.",
+            f"The input {INPUT.name} has shape [n] or [n, 1] for n image files, not {tensor.shape[:8]} with {len(texts)} elements.",
             param="inputs",
         )
     return [_decoded(text, place) for place, text in enumerate(texts)]

@@ -93,9 +93,7 @@ class Tools:
         self,
         job: JobReference,
         image: Annotated[str, Field(description="Index of a test image, id of a posted image (img_…), or the path of an image")],
-        kept: Annotated[
-            int | None, Field(description="Number of concepts kept, a point of the curve; default: about a tenth", ge=1)
-        ] = None,
+        kept: Annotated[int | None, Field(description="Number of concepts kept, a point of the curve; default: a tenth", ge=1)] = None,
         top: Annotated[int, Field(description="Number of supporting and of opposing concepts", ge=1, le=50)] = 5,
         contrast: Annotated[str | None, Field(description="Class to explain the predicted class against")] = None,
     ) -> dict[str, Any]:

@@ -27,9 +27,9 @@ _NETWORK = "network/"
 def export_end_to_end_onnx(backbone: Backbone, predictor: Predictor, path: Path) -> None:
     """Write the graph from `pixels` (n, H, W, channels) uint8, images after resize and crop, to the outputs of the predictor.
 
-    Beside those of `export_onnx` it lists t concepts of largest contribution to the predicted class: `concepts` (n, t) int64, by index in the
-    library, and `contributions` (n, t) float64. Normalisation is part of the graph; the metadata describe the whole preprocessing. The
-    network computes in float32, so that representations equal those of `Backbone.embed` on a CPU up to rounding.
+    Beside those of `export_onnx` it lists t concepts of largest contribution to the predicted class: `concepts` (n, t) int64, by index in
+    the library, and `contributions` (n, t) float64. Normalisation is part of the graph; the metadata describe the whole preprocessing.
+    The network computes in float32, so that representations equal those of `Backbone.embed` on a CPU up to rounding.
 
     Raises
     ------

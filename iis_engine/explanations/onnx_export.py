@@ -35,8 +35,8 @@ def predictor_model(predictor: Predictor, listed: int = 0) -> onnx.ModelProto:
 
     Parameters
     ----------
-    listed : number t of concepts of largest contribution to the predicted class; above 0 there are two more outputs, `concepts` (n, t) int64
-        and `contributions` (n, t) float64
+    listed : number t of concepts of largest contribution to the predicted class; above 0 there are two more outputs, `concepts` (n, t)
+        int64 and `contributions` (n, t) float64
     """
     graph = _Graph()
     exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)

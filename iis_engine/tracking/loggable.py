@@ -27,7 +27,7 @@ class LoggableScore:
     ) -> LoggedRun:
         """Log numbers, curve, configuration, verdict, report and figure to MLflow.
 
-        Without a name they go to the active run, where there is one; else to a new run at the tracking server that MLflow is configured for.
+        Without a name they go to the active run, where there is one; else to a new run, at the server that MLflow is configured for.
 
         Raises
         ------

@@ -17,8 +17,9 @@ def log_wandb_run(
 ) -> LoggedRun:
     """Log to the active run where no name is given and one is active, else to a new run, which is finished.
 
-    Service, key, entity and mode (`WANDB_MODE=offline`) are chosen as always with W&B. The code of the verdict becomes a tag of the run; other
-    tags, which are pairs, become configuration. The report is shown as HTML with its curve, and kept as an artifact of type `iis-report`.
+    Service, key, entity and mode (`WANDB_MODE=offline`) are chosen as always with W&B. The code of the verdict becomes a tag of the run;
+    other tags, which are pairs, become configuration. The report is shown as HTML with its curve, and kept as an artifact of type
+    `iis-report`.
 
     Parameters
     ----------

@@ -40,7 +40,8 @@ def test_importing_the_client_imports_neither_the_service_nor_torch() -> None:
         "import sys, iis_client, iis_client.cli, iis_client.client\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted({'app', 'worker', 'torch', 'numpy', 'pandas', 'mlflow', 'wandb', 'fastapi', 'sqlalchemy'} & loaded))\n"
-        "print(sorted({name.split('.')[1] for name in sys.modules if name.startswith('iis_engine.')} - {'display', 'tracking', 'versions'}))"
+        "engine = {name.split('.')[1] for name in sys.modules if name.startswith('iis_engine.')}\n"
+        "print(sorted(engine - {'display', 'tracking', 'versions'}))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split() == ["[]", "[]"]
 

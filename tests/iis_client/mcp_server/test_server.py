@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from iis_client.mcp_server.local_files import LocalFiles
 from iis_client.errors import ConfigurationError
+from iis_client.mcp_server.local_files import LocalFiles
 
 if TYPE_CHECKING:
     from iis_client.transport.address import Address

@@ -62,9 +62,7 @@ def mlflow(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     library.set_tracking_uri(None)
 
 
-def test_the_command_logs_a_job_to_a_server_of_mlflow(
-    mlflow: Any, iis: RunCommand, client: IISClient, image_job: str, tmp_path: Path
-) -> None:
+def test_the_command_logs_a_job_to_a_server_of_mlflow(mlflow: Any, iis: RunCommand, client: IISClient, image_job: str) -> None:
     done = iis("log", image_job, "--to", "mlflow", "--project", "vision", "--name", "epoch 90")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Job {image_job} is logged to MLflow as run ")
