@@ -20,6 +20,7 @@ from app.http.middleware import RequestMiddleware
 from app.http.openapi import install_openapi, operation_id
 from app.http.problems import COMMON_RESPONSES, install_problem_handlers
 from app.http.query_parameters import require_known_query
+from app.inference.errors import InferenceErrorMiddleware
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
 from app.metrics import RequestMetrics, exported_metrics
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RateLimitMiddleware, buckets=buckets)
     app.add_middleware(AdmissionMiddleware, capacity=capacity, known_keys=known_keys, settings=settings)
     app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics)
+    app.add_middleware(InferenceErrorMiddleware)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(require_known_query)])

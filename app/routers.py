@@ -14,6 +14,7 @@ from app.explanations.routes import posting as posted_explanations
 from app.explanations.routes import router as explanations
 from app.figures.routes import router as figures
 from app.health.routes import router as health
+from app.inference.routes import router as inference
 from app.jobs.routes import router as jobs
 from app.leaderboard.routes import router as leaderboard
 from app.models.routes import router as models
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     figures,  # before profiles: a class name may look like a file name
     profiles,
     predictors,
+    inference,
     concept_libraries,
     studies,
     study_answers,

@@ -10,13 +10,14 @@ from iis_client.transport.messages import answer_json
 from iis_engine.display.explanations import contribution_rows, explanation_html
 from iis_engine.display.frames import frame
 from iis_engine.display.reports import curve_rows, report_html
+from iis_engine.tracking.loggable import LoggableScore
 from iis_schemas.datasets import DatasetView
 from iis_schemas.explanations.images import ExplanationView
 from iis_schemas.models import ModelView
 from iis_schemas.results.results import ResultView
 
 
-class Result(ResultView):
+class Result(LoggableScore, ResultView):
     """The result of a score job: the report, and the addresses of its parts."""
 
     def to_frame(self) -> Any:

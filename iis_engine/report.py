@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from iis_engine.tracking.loggable import LoggableScore
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -69,7 +71,7 @@ class BalancedReport:
 
 
 @dataclass(frozen=True)
-class IISReport:
+class IISReport(LoggableScore):
     """The Inherent Interpretability Score of one representation read through one concept library.
 
     Every field that integrates ARR (`iis`, `iis_authors`, `iis_log`, those of the controls) is None under `exact` when the

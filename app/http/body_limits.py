@@ -14,6 +14,8 @@ PHRASES_PATH = re.compile(r"/v1/concept-sets(/[^/]+/versions)?/?")
 SMALL_UPLOAD_PATH = re.compile(r"/v1/uploads/small/?")
 EXPLANATIONS_PATH = re.compile(r"/v1/jobs/[^/]+/explanations/?")
 PREDICT_PATH = re.compile(r"/v1/predictors/[^/]+/predict/?")
+INFER_PATH = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
+IMAGE_PATHS = (EXPLANATIONS_PATH, PREDICT_PATH, INFER_PATH)
 FORM_MAX_BYTES = 8 * KIB  # of the page's forms, which need no key
 FORM_OVERHEAD_BYTES = 64 * KIB  # boundaries and field headers around a small upload's file
 
@@ -26,7 +28,7 @@ def body_limit_bytes(method: str, path: str, settings: Settings) -> int:
         return settings.small_upload_max_bytes + FORM_OVERHEAD_BYTES
     if method == "POST" and PHRASES_PATH.fullmatch(path):
         return settings.concept_set_max_bytes
-    if method == "POST" and (EXPLANATIONS_PATH.fullmatch(path) or PREDICT_PATH.fullmatch(path)):
+    if method == "POST" and any(pattern.fullmatch(path) for pattern in IMAGE_PATHS):
         return settings.posted_image_max_bytes + FORM_OVERHEAD_BYTES
     return settings.request_body_max_bytes if path.startswith("/v1/") else FORM_MAX_BYTES
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 
 REQUEST_ID_HEADER = "X-Request-Id"
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
-QUIET_ROUTES = ("/v1/health/live", "/v1/health/ready", "/v1/metrics")
+QUIET_ROUTES = ("/v1/health/live", "/v1/health/ready", "/v1/metrics", "/v2/health/live", "/v2/health/ready")
 
 log = structlog.get_logger(__name__)
 

@@ -21,6 +21,8 @@ QUERY_ROUTES = frozenset(
         "/v1/jobs/{job_id}/explanations/{image}/interventions",
         "/v1/predictors/{predictor_id}/predict",
         "/v1/studies/estimate",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}/infer",
     )
 )
 """Routes whose POST changes nothing and requires the scope `read`."""

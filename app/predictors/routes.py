@@ -91,9 +91,12 @@ async def predict(
 async def export_predictor(
     *, predictor_id: str, export_format: str, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep, store: StoreDep
 ) -> Response:
-    """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts."""
-    chosen = service.export_format(export_format)
+    """Download a predictor as `safetensors` or `onnx`: from a representation to class, probabilities and concepts.
+
+    `image.onnx` contains the network too: from the pixels of an image to label and contributing concepts.
+    """
     found = await run_in_threadpool(service.find_predictor, session, owner.owner_id, predictor_id)
+    chosen = service.export_format(export_format, found)
     answer = await ask_worker(
         request, session, owner.owner_id, "export", found.about | {"format": chosen, "concept_names": found.concept_names}
     )

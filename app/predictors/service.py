@@ -16,6 +16,8 @@ from app.predictors.views import PATH, view_of
 from iis_schemas.explanations.predictors import PredictionsView, PredictorView
 
 MAX_IMAGES = 64
+NETWORK_FORMAT = "image.onnx"
+EXPORT_FORMATS = ("safetensors", "onnx", NETWORK_FORMAT)
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,20 @@ def require_predictable(found: Found, images: int) -> None:
         raise InvalidInput(f"{images} images were sent; {MAX_IMAGES} at once are allowed.", param="file")
 
 
-def export_format(name: str) -> str:
-    """The format of an export.
+def export_format(name: str, found: Found) -> str:
+    """The format of an export of a predictor; `image.onnx` is that of network and predictor together.
 
     Raises
     ------
     NotFound
         When there is no such format.
+    Conflict
+        When the predictor has no network to export with it.
     """
-    if name not in ("safetensors", "onnx"):
-        raise NotFound(f"There is no export format {name}; the formats are safetensors and onnx.")
+    if name not in EXPORT_FORMATS:
+        raise NotFound(f"There is no export format {name[:40]}; the formats are {', '.join(EXPORT_FORMATS)}.")
+    if name == NETWORK_FORMAT:
+        require_predictable(found, images=1)
     return name
 
 

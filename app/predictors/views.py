@@ -11,7 +11,7 @@ PATH = "/v1/predictors"
 def view_of(row: Predictor, library: ConceptLibrary) -> PredictorView:
     """The view of a row."""
     at = f"{PATH}/{row.id}"
-    exports = {name: f"{at}/export.{name}" for name in ("safetensors", "onnx")}
+    exports = {name: f"{at}/export.{name}" for name in ("safetensors", "onnx", "image.onnx")}
     return PredictorView(
         id=row.id,
         job=row.job_id,

@@ -104,12 +104,12 @@ def sign_out(request: Request) -> Response:
 
 
 def install_pages(app: FastAPI) -> None:
-    """Add the page routes; render an HTML page for 404 when a browser requests one outside /v1."""
+    """Add the page routes; render an HTML page for 404 when a browser requests one outside /v1 and /v2."""
     app.include_router(router)
     respond_problem = cast("Callable[[Request, Exception], Response]", app.exception_handlers[HTTPException])
 
     async def handle_error(request: Request, error: Exception) -> Response:
-        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1/")
+        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/v2/"))
         if cast("HTTPException", error).status_code == 404 and wants_page:
             return render("not_found.html", 404)
         return respond_problem(request, error)

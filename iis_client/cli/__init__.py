@@ -27,6 +27,7 @@ from iis_client.cli import (
     vocabulary,
     webhooks,
 )
+from iis_client.cli.integrations import log, mcp_stdio
 from iis_client.cli.local import login, up
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.studies import commands as studies
@@ -53,6 +54,7 @@ for command in (
     score.score,
     jobs.result,
     card.card,
+    log.log,
     concepts.concepts,
     compare.compare,
     explain.explain,
@@ -66,6 +68,7 @@ for command in (
     jobs.delete,
     leaderboard.leaderboard,
     keys.quotas,
+    mcp_stdio.mcp,
 ):
     app.command()(command)
 for group in (models.app, datasets.app, libraries.app, jobs.app, studies.app, vocabulary.app, webhooks.app, keys.app):

@@ -66,7 +66,7 @@ def predict(
 
 def export(
     source: SourceArgument,
-    to: Annotated[Path, typer.Option(help="File to save the predictor to (.safetensors or .onnx).", dir_okay=False)],
+    to: Annotated[Path, typer.Option(help="File to save it to: .safetensors, .onnx, or .image.onnx with the network.", dir_okay=False)],
     *,
     kept: KeptOption = None,
     sparsity: SparsityOption = None,

@@ -19,7 +19,7 @@ PATH = "/v1/predictors"
 MAX_IMAGES_PER_REQUEST = 16  # the service accepts 64
 MAX_BYTES_PER_REQUEST = 16 * 1024 * 1024  # of all images, if there are several; the service accepts 32 MiB by default
 
-ExportFormat = Literal["safetensors", "onnx"]
+ExportFormat = Literal["safetensors", "image.onnx", "onnx"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
@@ -71,7 +71,7 @@ class Predictors(Profiles):
 
         Parameters
         ----------
-        export_format : default: by the suffix of the file
+        export_format : `image.onnx` has the network too, from pixels to label and concepts; default: by the suffix of the file
 
         Raises
         ------
@@ -101,9 +101,9 @@ def export_format_of(path: Path) -> ExportFormat:
     Raises
     ------
     ConfigurationError
-        When the suffix is neither .safetensors nor .onnx.
+        When the suffix is none of .safetensors, .onnx and .image.onnx.
     """
     for known in EXPORT_FORMATS:
-        if path.suffix.lower() == f".{known}":
+        if path.name.lower().endswith(f".{known}"):  # .image.onnx is before .onnx
             return known
-    raise ConfigurationError(f"A predictor can be saved as .safetensors or .onnx, not as {path.name}.")
+    raise ConfigurationError(f"A predictor can be saved as .safetensors, .onnx or .image.onnx, not as {path.name}.")

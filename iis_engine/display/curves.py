@@ -33,6 +33,7 @@ def retention_svg(report: Mapping[str, Any]) -> str:
     return element(
         "svg",
         *parts,
+        xmlns="http://www.w3.org/2000/svg",  # for files; HTML does without
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         width=str(WIDTH),
         height=str(HEIGHT),

@@ -27,6 +27,17 @@ def export_onnx(predictor: Predictor, path: Path) -> None:
     activations (n, M) are float32 and sparse. Of multi-label data the probabilities are of each label, and `label` is the most probable
     one. Metadata: docs/predictors.md.
     """
+    onnx.save(predictor_model(predictor), path)
+
+
+def predictor_model(predictor: Predictor, listed: int = 0) -> onnx.ModelProto:
+    """The graph of `export_onnx`.
+
+    Parameters
+    ----------
+    listed : number t of concepts of largest contribution to the predicted class; above 0 there are two more outputs, `concepts` (n, t)
+        int64 and `contributions` (n, t) float64
+    """
     graph = _Graph()
     exact = graph.add("Cast", "features", to=TensorProto.DOUBLE)
     centred = _centred(graph, predictor, exact)
@@ -34,7 +45,9 @@ def export_onnx(predictor: Predictor, path: Path) -> None:
     dense = graph.add("Cast", graph.add("Concat", *blocks, axis=1), to=TensorProto.FLOAT)
     _keep_largest(graph, dense, predictor.kept)
     _head(graph, predictor)
-    onnx.save(_model(graph, predictor), path)
+    if listed:
+        _contributions(graph, predictor, listed)
+    return _model(graph, predictor, listed)
 
 
 class _Graph:
@@ -107,7 +120,16 @@ def _head(graph: _Graph, predictor: Predictor) -> None:
     graph.add("ArgMax", "logits", axis=1, keepdims=0, to_output="label")
 
 
-def _model(graph: _Graph, predictor: Predictor) -> onnx.ModelProto:
+def _contributions(graph: _Graph, predictor: Predictor, listed: int) -> None:
+    """Weight times activation of the predicted class, of largest magnitude first."""
+    weights = graph.add("Gather", graph.constant(predictor.weights.T.contiguous().numpy()), "label", axis=0)
+    shares = graph.add("Mul", weights, graph.add("Cast", "activations", to=TensorProto.DOUBLE))
+    places = graph.add("TopK", graph.add("Abs", shares), graph.constant(np.array([listed])), outputs=2, axis=1)
+    graph.add("Identity", places, to_output="concepts")
+    graph.add("GatherElements", shares, places, axis=1, to_output="contributions")
+
+
+def _model(graph: _Graph, predictor: Predictor, listed: int) -> onnx.ModelProto:
     classes, concepts = len(predictor.class_names), len(predictor.library)
     shapes: dict[str, tuple[int, list[str | int]]] = {
         "logits": (TensorProto.DOUBLE, ["n", classes]),
@@ -115,6 +137,8 @@ def _model(graph: _Graph, predictor: Predictor) -> onnx.ModelProto:
         "label": (TensorProto.INT64, ["n"]),
         "activations": (TensorProto.FLOAT, ["n", concepts]),
     }
+    if listed:
+        shapes |= {"concepts": (TensorProto.INT64, ["n", listed]), "contributions": (TensorProto.DOUBLE, ["n", listed])}
     features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", predictor.num_features])
     outputs = [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in shapes.items()]
     model = helper.make_model(

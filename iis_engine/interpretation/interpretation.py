@@ -19,13 +19,14 @@ from iis_engine.interpretation.image_preprocessing import ImagePreprocessing, as
 from iis_engine.interpretation.labelled_images import Picture
 from iis_engine.report import IISReport
 from iis_engine.scoring.predictor import PredictorFamily
+from iis_engine.tracking.loggable import LoggableScore
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Interpretation:
+class Interpretation(LoggableScore):
     """A model scored through its concepts.
 
     Attributes

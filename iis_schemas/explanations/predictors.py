@@ -26,6 +26,7 @@ PREDICTOR_EXAMPLE: dict[str, Any] = {
         "predict": f"{_AT}/predict",
         "safetensors": f"{_AT}/export.safetensors",
         "onnx": f"{_AT}/export.onnx",
+        "image.onnx": f"{_AT}/export.image.onnx",
         "job": _JOB,
     },
 }

@@ -42,7 +42,11 @@ def export(job: ScoredJob, query: JsonObject) -> JsonObject:
     """Write the predictor with named concepts to a file in the workspace: {file}."""
     predictor = replace(job.predictor, concept_names=tuple(query["concept_names"]))
     path: Path = query["workspace"] / f"export.{query['format']}"
-    if query["format"] == "onnx":
+    if query["format"] == "image.onnx":
+        from iis_engine.explanations.end_to_end_onnx import export_end_to_end_onnx
+
+        export_end_to_end_onnx(job.backbone, predictor, path)
+    elif query["format"] == "onnx":
         from iis_engine.explanations.onnx_export import export_onnx
 
         export_onnx(predictor, path)

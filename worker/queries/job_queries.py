@@ -28,6 +28,8 @@ IMAGE_KINDS = frozenset({"picture", "heat_map", "several_heat_maps", "sheet"})
 """Kinds that read the image itself. Other kinds read only posted images, since activations of test images are stored."""
 FIGURE_KINDS = frozenset({"sheet", "class_figure", "gallery"})
 """Kinds that draw concepts with their names and exemplars."""
+NETWORK_FORMATS = frozenset({"image.onnx"})
+"""Formats of exports that contain the network."""
 CACHED_JOBS = 256
 UNPACKING_DEADLINE_SECONDS = 3600
 S3_COPY = "s3"  # folder in that of a data set, with what lies below its S3 prefix
@@ -75,7 +77,7 @@ class JobQueries:
     def _run(self, query: Query) -> Json:
         settings, job, posted = self._context.runtime.settings, self._job_of(query), _posted_ids(query)
         reads_image = bool(posted) or query.kind in IMAGE_KINDS
-        model = job.model if reads_image else None
+        model = job.model if reads_image or query.about.get("format") in NETWORK_FORMATS else None
         request = None if model is None else fetch_model(settings, model, self._fetch_upload(query.owner_id, job))
         server_path = resolve_server_path(job.dataset, settings)
         dataset, dataset_folder = None, None
@@ -96,19 +98,19 @@ class JobQueries:
             "warm_bytes": settings.warm_bytes,
         }
         try:
-            if query.kind == "export":
-                return self._export(query, job, arguments)
             network = settings.allow_hub and is_downloaded(model)
+            if query.kind == "export":
+                return self._export(query, job, arguments, network=network)
             return self._context.run_stage(query, "answer", arguments, reads=_paths(server_path), network=network)
         finally:
             self._context.drop(query.owner_id, posted)  # a posted image expires with its row
 
-    def _export(self, query: Query, job: _ScoredJob, arguments: Json) -> Json:
+    def _export(self, query: Query, job: _ScoredJob, arguments: Json, *, network: bool) -> Json:
         choices = {name: query.about[name] for name in ("kept", "format", "concept_names")}
         key = artifact_key(stage="export", engine=ENGINE_VERSION, predictors=job.predictors, **choices)
         return {
             "sha256": self._context.store_result(
-                query.owner_id, "export", key, lambda: self._context.run_stage(query, "answer", arguments)["file"]
+                query.owner_id, "export", key, lambda: self._context.run_stage(query, "answer", arguments, network=network)["file"]
             )
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
 from iis_client import ConfigurationError, IISClient, InvalidInputError, LocalFileError, NotFoundError
@@ -98,6 +100,24 @@ def test_an_exported_predictor_works_without_the_service(client: IISClient, pred
 
 
 @pytest.mark.slow
+def test_network_and_predictor_are_exported_as_one_graph(
+    client: IISClient, image_job: str, predictor: PredictorView, tmp_path: Path
+) -> None:
+    client.export_predictor(predictor.id, tmp_path / "whole.image.onnx")
+    session: Any = onnxruntime.InferenceSession(tmp_path / "whole.image.onnx")
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+    for index in (0, 7):
+        with Image.open(io.BytesIO(client.image(image_job, index))) as view:  # as the network sees it
+            pixels = np.asarray(view.convert("RGB"))[None]
+        label, concepts, contributions = session.run(["label", "concepts", "contributions"], {"pixels": pixels})
+        explanation = client.explain(image_job, index, kept=KEPT)
+        largest = max([*explanation.supporting, *explanation.opposing], key=lambda share: abs(share.contribution))
+        assert classes[label[0]] == explanation.interpretation.class_
+        assert concepts[0, 0] == largest.concept
+        assert contributions[0, 0] == pytest.approx(largest.contribution, abs=1e-3)
+
+
+@pytest.mark.slow
 def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, predictor: PredictorView, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("This is not an image.")
     with pytest.raises(InvalidInputError, match=r"notes\.txt is not an image"):
@@ -106,7 +126,7 @@ def test_invalid_images_predictors_and_formats_are_refused(client: IISClient, pr
         client.predict(predictor.id, tmp_path / "missing.png")
     with pytest.raises(NotFoundError, match="There is no predictor"):
         client.predictor("prd_00000000000000000000000000")
-    with pytest.raises(ConfigurationError, match=r"\.safetensors or \.onnx, not as head\.pt"):
+    with pytest.raises(ConfigurationError, match=r"\.onnx or \.image\.onnx, not as head\.pt"):
         client.export_predictor(predictor.id, tmp_path / "head.pt")
 
 
@@ -149,7 +169,7 @@ def test_the_command_exports_a_predictor(iis: RunCommand, image_job: str, predic
         (["predict", "{job}", "notes.txt", "--sparsity", "0.33"], "no node at sparsity = 0.33"),
         (["predict", "prd_00000000000000000000000000", "notes.txt"], "There is no predictor"),
         (["predictors", "job_00000000000000000000000000"], "There is no job"),
-        (["export", "{predictor}", "--to", "head.pt"], ".safetensors or .onnx"),
+        (["export", "{predictor}", "--to", "head.pt"], ".safetensors, .onnx or .image.onnx"),
         (["export", "{predictor}", "--to", "missing/head.onnx"], "There is no folder missing"),
     ],
 )

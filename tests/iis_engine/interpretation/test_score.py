@@ -24,6 +24,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.interpretation.labelled_images import read_images
 from iis_engine.scoring.score import score as score_dataset
 from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec
+from iis_engine.tracking.record import run_record
 from support.coloured_images import CLASSES, SIDE_PIXELS, ColouredImages, colour_network, to_tensor
 
 SMALL = LibrarySpec("cluster", 6)
@@ -139,6 +140,8 @@ def test_report_and_interpretation_show_verdict_curve_and_gallery(found: Interpr
     assert found.to_dict()["report"]["iis"] == report.iis
     assert repr(found).startswith(f"<IIS {report.iis:.3f} (cluster): ")
     assert len(found.plot().axes) == 2
+    assert run_record(found.to_dict()) == run_record(report.to_dict())
+    assert run_record(found.to_dict()).metrics["iis"] == report.iis
     assert len(report.plot("accuracy").axes) == 1
 
 
