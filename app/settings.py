@@ -249,7 +249,7 @@ class Traces(Section):
 
     traces_url: HttpUrl | None = Field(
         default=None,
-        description="Address that API and workers send spans to by OTLP over HTTP (`http://collector:4318/v1/traces`); needs the extra `traces`",
+        description="Address that spans are sent to by OTLP over HTTP (`http://collector:4318/v1/traces`); needs the extra `traces`",
         json_schema_extra={"default": "none: nothing is recorded"},
     )
 

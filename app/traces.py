@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry: spans of requests, jobs, stages and tasks, exported by OTLP over HTTP where IIS_TRACES_URL is set.
 
-Without that setting the calls below record nothing; OpenTelemetry's SDK (extra `traces`) is not imported then. The context of a span reaches
-the worker as a W3C traceparent in the row of the job or task.
+Without that setting the calls below record nothing, and OpenTelemetry's SDK (extra `traces`) is not imported. The context of a span
+reaches the worker as a W3C traceparent in the row of the job or task.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ def require_room_for_concept_sets(session: Session, owner_id: str) -> None:
         .join(ConceptSet, ConceptSet.id == ConceptSetVersion.concept_set_id)
         .where(ConceptSet.owner_id == owner_id)
     )
-    _require(session, versions, CONCEPT_SET_VERSIONS_MAX, "versions of concept sets, and those of deleted sets count until they are removed")
+    _require(
+        session, versions, CONCEPT_SET_VERSIONS_MAX, "versions of concept sets, and those of deleted sets count until they are removed"
+    )
 
 
 def require_room_for_studies(session: Session, owner_id: str) -> None:

@@ -136,7 +136,11 @@ def is_near_chance(numbers: dict[str, Any]) -> bool:
 
 def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
     """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
-    parts = column("edition", Integer), column("quantity", Text), *(column(name, JSONB) for name in ("verdict", "controls", "balanced", "panel"))
+    parts = (
+        column("edition", Integer),
+        column("quantity", Text),
+        *(column(name, JSONB) for name in ("verdict", "controls", "balanced", "panel")),
+    )
     numbers = [column(name, Double) for name in NUMBERS.values()]
     table = func.jsonb_to_record(Result.report).table_valued(*parts, *numbers, name="reported").render_derived(with_types=True).lateral()
     found = table.columns

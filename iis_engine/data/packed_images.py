@@ -30,8 +30,8 @@ IMAGES = "images"
 def unpack_images(archive: Path, into: Path, limits: ArchiveLimits | None = None) -> None:
     """Unpack an archive, or a single Parquet file, into a new folder of image files.
 
-    Parquet files with a column of encoded images are replaced by class folders, or by a manifest of their labels; tar files inside the archive, such as WebDataset
-    shards, by folders of their names.
+    Parquet files with a column of encoded images are replaced by class folders, or by images with a manifest of their labels; tar files
+    inside the archive, such as WebDataset shards, by folders of their names.
 
     Raises
     ------
@@ -132,7 +132,6 @@ class _PackedImages:
                 (into / name).write_bytes(content)
                 yield name, labels, role
 
-
     def _require_room(self, path: Path, size_bytes: int, by_ratio: int, count: int) -> None:
         """Refuse more images, or bytes of images, than the limits of archives allow."""
         for found, allowed, what, code in (
@@ -194,7 +193,8 @@ def _columns(path: Path) -> tuple[str, str]:
     if label is None:
         found = first_names(plain, 20) or "none"
         raise DataError(
-            f"{path.name} has no column of labels; name one label. Columns of text, integers or lists of these: {found}.", code="table_invalid"
+            f"{path.name} has no column of labels; name one label. Columns of text, integers or lists of these: {found}.",
+            code="table_invalid",
         )
     return image, label
 

@@ -20,8 +20,8 @@ Number = tuple[float, float | None]
 
 DENOMINATOR = "the chance-corrected {quantity} of the representation"
 DENOMINATOR_IS_ACCURACY = (
-    "Within one data set the chance-corrected {quantity} of the representation, which ARR divides by, is a linear function of the {quantity}, "
-    "so that no variation of it is left. Give each model a published {quantity} for this correlation."
+    "Within one data set the chance-corrected {quantity} of the representation, which ARR divides by, is a linear function of the "
+    "{quantity}, so that no variation of it is left. Give each model a published {quantity} for this correlation."
 )
 ACCURACY_WORDS: dict[Accuracy, str] = {"accuracy": "{quantity}", "given_accuracy": "the given {quantity}"}
 """Names of both accuracies, with the quantity that scores retain in the place of accuracy."""
@@ -101,7 +101,9 @@ def relations(found: Mapping[Setting, Sequence[Cell]]) -> list[dict[str, Any]]:
             "left_out": left_out(found[setting]),
             "points": [point(cell) for cell in cells],
             **{
-                which: _section(measured[setting, which], stated[setting, which], _words(which, setting)) if (setting, which) in measured else None
+                which: _section(measured[setting, which], stated[setting, which], _words(which, setting))
+                if (setting, which) in measured
+                else None
                 for which in ACCURACY_WORDS
             },
         }

@@ -21,8 +21,8 @@ TWO_EDITIONS = (
     "extend this one, so that all jobs are of one edition."
 )
 TWO_QUANTITIES = (
-    "Rows of single-label data retain accuracy and rows of multi-label data mean average precision, which do not compare: each section is of "
-    "one of them."
+    "Rows of single-label data retain accuracy and rows of multi-label data mean average precision, which do not compare: each "
+    "section is of one of them."
 )
 
 
@@ -31,8 +31,8 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    rows : one per finished job, as `app.db.study_rows` reads them: model, setting, seed, protocol, edition, quantity, accuracy, chance, IIS, the
-        IIS of both controls and the gains over them, and points [[sparsity, kept, accuracy, arr], …]
+    rows : one per finished job, as `app.db.study_rows` reads them: model, setting, seed, protocol, edition, quantity, accuracy, chance,
+        IIS, the IIS of both controls and the gains over them, and points [[sparsity, kept, accuracy, arr], …]
     grid : models, the ids in their order; evolution, whether they are checkpoints of one run; sparsity_grids, [[s, …], …] or None
 
     Returns

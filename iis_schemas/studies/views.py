@@ -206,7 +206,9 @@ class TableRow(_Place):
     untrained: bool
     protocol: ProtocolName
     edition: int = Field(description="Of the activations. Numbers of two editions do not compare")
-    quantity: QuantityName = Field(default="accuracy", description="What every accuracy of the row is; of multi-label data mean average precision")
+    quantity: QuantityName = Field(
+        default="accuracy", description="What every accuracy of the row is; of multi-label data mean average precision"
+    )
     accuracy: float
     accuracy_low: float
     accuracy_high: float

@@ -44,5 +44,5 @@ def parent_of(span: ReadableSpan) -> tuple[int, int] | None:
 def ids_in(traceparent: str | None) -> tuple[int, int]:
     """Identifiers in a W3C traceparent."""
     assert traceparent is not None
-    context = trace.get_current_span(traces._PROPAGATOR.extract({traces.TRACEPARENT: traceparent})).get_span_context()  # noqa: SLF001
+    context = trace.get_current_span(traces._PROPAGATOR.extract({traces.TRACEPARENT: traceparent})).get_span_context()
     return context.trace_id, context.span_id

@@ -85,7 +85,10 @@ def test_lists_of_labels_make_a_multi_label_data_set(tmp_path: Path) -> None:
     train = tagged(split(6, 0, ["a"]), [[0, 1], [0], [2, 1], [], [1], [2]], names)
     withheld = tagged(split(3, 1, ["a"]), [[], [], []], names)
     test = tagged(split(3, 2, ["a"]), [[0, 1], [2], []], names)
-    assert write_class_folders({"train": train, "test": withheld, "validation": test}, tmp_path, label_column="tags") == ("train", "validation")
+    assert write_class_folders({"train": train, "test": withheld, "validation": test}, tmp_path, label_column="tags") == (
+        "train",
+        "validation",
+    )
     dataset = read_image_folder(tmp_path)
     assert dataset.is_multi_label
     assert dataset.class_names == ("bird", "sky", "tree/bush")

@@ -128,7 +128,9 @@ def test_a_small_parquet_file_of_many_or_large_images_is_refused(tmp_path: Path)
 
 
 def test_archives_inside_an_archive_share_its_limit_of_files_and_folders(tmp_path: Path) -> None:
-    shards = {f"train-{number}.tar": write_tar(tmp_path / "x.tar", {f"{n}.png": b"x" for n in range(40)}).read_bytes() for number in range(3)}
+    shards = {
+        f"train-{number}.tar": write_tar(tmp_path / "x.tar", {f"{n}.png": b"x" for n in range(40)}).read_bytes() for number in range(3)
+    }
     archive = write_tar(tmp_path / "a.tar", shards)
     with pytest.raises(DataError, match="more than the 37 entries allowed"):
         unpack_images(archive, tmp_path / "a", ArchiveLimits(file_count=80))

@@ -83,9 +83,10 @@ class _Helper:
     def run(self, task: ClaimedTask | None) -> None:
         """Compute a claimed task, and more tasks of its job while it is this job's turn."""
         while task is not None:
-            with LeaseKeeper(self._runtime.sessions, self._runtime.settings, TaskLease(task), self._attempt.stop):
-                with span(f"task {stage_of(task)}", {"iis.job.id": task.job_id, "iis.worker": self._runtime.name}, parent=task.traceparent):
-                    done = self._run_task(task)
+            about = {"iis.job.id": task.job_id, "iis.worker": self._runtime.name}
+            keeper = LeaseKeeper(self._runtime.sessions, self._runtime.settings, TaskLease(task), self._attempt.stop)
+            with keeper, span(f"task {stage_of(task)}", about, parent=task.traceparent):
+                done = self._run_task(task)
             task = self._attempt.write(self._next) if done else None
 
     def _next(self, session: Session) -> ClaimedTask | None:
