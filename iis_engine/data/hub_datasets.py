@@ -158,10 +158,10 @@ def _absent(param: str, given: str, columns: list[str], title: str) -> DataError
 
 def _label_names(rows: Any, column: str) -> dict[Any, str]:
     """Map the stored labels to class names; labels that are withheld are left out: -1 of a class label, or none."""
-    feature = _element(rows.features[column])
+    is_list, feature = isinstance(rows.features[column], _LISTS), _element(rows.features[column])
     if isinstance(feature, hub.ClassLabel):
         return dict(enumerate(feature.names))
-    stored = rows.unique(column) if feature is rows.features[column] else {label for cell in rows[column] for label in cell or ()}
+    stored = {label for cell in rows[column] for label in cell or ()} if is_list else rows.unique(column)
     return {label: str(label) for label in stored if label is not None and label != ""}
 
 

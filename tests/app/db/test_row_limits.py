@@ -28,11 +28,11 @@ def test_answers_kept_for_idempotency_keys_are_bounded_and_replayed(
     client: TestClient, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_limits, "IDEMPOTENCY_KEYS_MAX", 2)
-    cancel = f"/v1/jobs/{rows.job()}/cancel"
-    answers = [client.post(cancel, headers={"Idempotency-Key": key}) for key in ("a", "b", "c", "a")]
-    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    data = {"kind": "features", "upload": rows.upload(b"features", "a.npz")}
+    answers = [client.post("/v1/datasets", json=data, headers={"Idempotency-Key": key}) for key in ("a", "b", "c", "a")]
+    assert [answer.status_code for answer in answers] == [201, 200, 429, 201]
     assert answers[3].headers["idempotency-replayed"] == "true"
-    assert client.post(cancel).status_code == 200, "without a key nothing is kept"
+    assert client.post("/v1/datasets", json=data).status_code == 200, "without a key nothing is kept"
 
 
 def test_versions_of_concept_sets_are_bounded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
