@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from iis_schemas.names import QuantityName
 
-
-def quantity_words(*quantities: QuantityName) -> str:
+def quantity_words(*quantities: str) -> str:
     """The name of the quantity of one or several scores; both names where they differ.
+
+    Parameters
+    ----------
+    quantities : each a `QuantityName`
 
     Examples
     --------

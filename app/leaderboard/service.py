@@ -130,7 +130,7 @@ def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str,
     counted: Counter[str] = Counter()
     for job_id, model, name, deleted, *row in scores.scores(board.dataset, library):
         asked, numbers = row[: -len(REPORTED)], dict(zip(REPORTED, row[-len(REPORTED) :], strict=True))
-        if _identifier(board.dataset, _setting(*asked, numbers["edition"], numbers["quantity"])) != board.board:
+        if _identifier(board.dataset, _setting(*asked, edition=numbers["edition"], quantity=numbers["quantity"])) != board.board:
             continue
         counted[model] += 1
         entry = {"job": job_id, "model": model, "name": name, **numbers}

@@ -77,7 +77,7 @@ def _write_tables(tables: Sequence[Path], into: Path, root: Path, limits: Archiv
 
     Images with several labels are written to one folder, with a manifest of their labels and splits.
     """
-    roles = {path: _role(path, root) for path in tables}
+    roles: dict[Path, SplitRole | None] = {path: _role(path, root) for path in tables}
     if None in roles.values() and len(set(roles.values())) > 1:
         names = first_names([path.name for path, role in roles.items() if role is None])
         raise DataError(f"Some Parquet files are named for a split and others are not: {names}; name each train, validation or test.")

@@ -15,7 +15,6 @@ from iis_schemas.quantities import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.jobs.views import ScoreJobView
-    from iis_schemas.names import QuantityName
 
 NUMBERS = (
     ("IIS", "iis", ".3f"),
@@ -65,7 +64,7 @@ def _verdict(job: ScoreJobView) -> str:
     return "" if job.summary is None or job.summary.verdict is None else VERDICT_WORDS[job.summary.verdict]
 
 
-def _accuracy(job: ScoreJobView, quantity: QuantityName) -> str:
+def _accuracy(job: ScoreJobView, quantity: str) -> str:
     """The representation's accuracy, or what is in its place; "–" for a job of another quantity."""
     return _number(job, "accuracy", ".3f") if job.summary is not None and job.summary.quantity == quantity else "–"
 
