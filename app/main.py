@@ -29,6 +29,7 @@ from app.rate_limits import Buckets, Limit, RateLimitMiddleware
 from app.routers import ROUTERS
 from app.settings import Settings, get_settings
 from app.storage import open_store
+from app.traces import configure_traces
 from app.ui import install_pages
 
 MIN_SECRET_CHARACTERS = 16
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if len(settings.api_key_secret) < MIN_SECRET_CHARACTERS:
         raise ValueError(f"Set IIS_API_KEY_SECRET to at least {MIN_SECRET_CHARACTERS} random characters; API keys are hashed with it.")
     configure_logging(settings.log_level)
+    configure_traces(settings, "iis-api")
     engine = make_engine(settings, connections=connections_needed(settings), bounded=True)
     factory = make_session_factory(engine)
     metrics, store, capacity = RequestMetrics(), open_store(settings), Capacity(settings)

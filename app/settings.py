@@ -106,11 +106,11 @@ class Serving(Section):
     requests_max: int = Field(
         default=256, ge=1, description="Requests in progress; a client with at most four of them is admitted up to twice this number"
     )
-    client_requests_max: int = Field(default=64, ge=1, description="Requests in progress of one API key, or of one address without a key")
+    client_requests_max: int = Field(default=64, ge=1, description="Requests in progress of one owner, or of one address without a key")
     waiting_requests_max: int = Field(default=1000, ge=1, description="Event streams and requests with `Prefer: wait`")
-    client_waiting_requests_max: int = Field(default=250, ge=1, description="Event streams and waiting requests of one API key")
+    client_waiting_requests_max: int = Field(default=250, ge=1, description="Event streams and waiting requests of one owner")
     body_bytes_max: int = Field(default=2 * GIB, ge=1, description="Bytes of uploads in progress")
-    client_body_bytes_max: int = Field(default=512 * MIB, ge=1, description="Bytes of uploads in progress of one API key")
+    client_body_bytes_max: int = Field(default=512 * MIB, ge=1, description="Bytes of uploads in progress of one owner")
     body_min_bytes_per_second: float = Field(default=4 * KIB, gt=0, description="Lowest mean rate of a request body, after 10 seconds")
     header_timeout_seconds: float = Field(default=10, gt=0, description="Time to send the headers of a request")
     trusted_proxies: list[IPv4Network | IPv6Network] = Field(
@@ -244,7 +244,17 @@ class Webhooks(Section):
     webhook_allow_http: bool = Field(default=False, description="Whether webhooks may be sent without TLS to these networks")
 
 
-class Settings(Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks):
+class Traces(Section):
+    """Traces"""
+
+    traces_url: HttpUrl | None = Field(
+        default=None,
+        description="Address that spans are sent to by OTLP over HTTP (`http://collector:4318/v1/traces`); needs the extra `traces`",
+        json_schema_extra={"default": "none: nothing is recorded"},
+    )
+
+
+class Settings(Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks, Traces):
     """Settings of API and worker."""
 
     @model_validator(mode="after")
@@ -298,7 +308,7 @@ class Settings(Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, E
         return folder
 
 
-SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks)
+SECTIONS: tuple[type[Section], ...] = (Connections, Access, Serving, Quotas, Retention, Uploads, Jobs, Explanations, Webhooks, Traces)
 
 
 @lru_cache

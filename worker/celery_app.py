@@ -23,6 +23,7 @@ from app.queue import QUEUE
 from app.settings import get_settings
 from app.storage import StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
+from app.traces import configure_traces
 from worker.gpu_assignment import take_gpu
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.periodic import Periodic
@@ -43,6 +44,7 @@ log = structlog.get_logger(__name__)
 require_minimum_versions(WORKER_MINIMUM_VERSIONS)
 require_confinement(best_effort=get_settings().best_effort_confinement)
 refuse_transaction_pooling(get_settings())
+configure_traces(get_settings(), "iis-worker")
 
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(

@@ -15,6 +15,7 @@ from app.concept_sets.views import set_view, version_view
 from app.datasets.repository import DatasetRepository
 from app.db.ids import PREFIXES, new_id
 from app.db.models import ConceptSet, ConceptSetVersion
+from app.db.row_limits import require_room_for_concept_sets
 from app.errors import Conflict, InvalidInput, NotFound
 from app.models.service import ready_vlm
 from app.settings import Settings
@@ -54,6 +55,7 @@ def create_set(
     InvalidInput
         When the phrases cannot be read, or none is left.
     """
+    require_room_for_concept_sets(session, owner_id)
     gathered = _gather_and_hold(session, store, owner_id, request, settings)
     concept_set = ConceptSet(
         id=new_id("concept_set"), owner_id=owner_id, name=request.name or gathered.name, description=request.description
@@ -83,6 +85,7 @@ def create_version(
     shipped.require_own(concept_set_id)
     sets = ConceptSetRepository(session, owner_id)
     sets.get(concept_set_id)
+    require_room_for_concept_sets(session, owner_id)
     gathered = _gather_and_hold(session, store, owner_id, request, settings)
     concept_set = sets.get(concept_set_id, for_update=True)  # locked, so that two versions never get the same number
     return _add_version(session, concept_set, sets.latest_version(concept_set) + 1, gathered, request, settings, request_id)

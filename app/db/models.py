@@ -28,6 +28,7 @@ from app.db.tables.result_tables import (
 from app.db.tables.study_tables import Study, StudyCell
 from app.db.tables.task_tables import JobTask
 from app.db.tables.webhook_tables import Webhook, WebhookDelivery
+from app.traces import current_traceparent
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
 
 __all__ = [
@@ -269,6 +270,7 @@ class Job(Described, Base):
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
     request_id: Mapped[str | None]  # of the request that created it
+    traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of that request's span (app.traces)
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
     created_at: Mapped[datetime] = created_at_column()
     queued_at: Mapped[datetime] = created_at_column()

@@ -8,18 +8,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Integer, cast, column, func, literal, select
+from sqlalchemy import ColumnElement, Double, Integer, Text, cast, column, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.db.models import Curve, CurvePoint, Dataset, Job, Model, Result, Study, StudyCell
 from app.errors import NotFound
-from iis_schemas.names import VerdictCode
+from iis_schemas.names import QuantityName, VerdictCode
 
 READY_FEATURES = "features"  # id of the common data set behind data sets of ready features
 READY_FEATURES_NAME = "ready features"
 TOO_CLOSE_TO_CHANCE: VerdictCode = "too_close_to_chance"
+ACCURACY: QuantityName = "accuracy"  # retained where a report names no quantity
 ENDS = ("", "_low", "_high")
 NUMBERS = {  # name in a row -> name in the report; values are None where the report lacks or withholds them
     **{f"accuracy{end}": f"accuracy_representation{end}" for end in ENDS},
@@ -46,7 +47,7 @@ PANEL_NUMBERS = {  # name in a row -> path in the report; None in reports withou
     "anec_matched": ("panel", "effective_concepts", "matched_anec"),
     "ncc": ("panel", "contributing_concepts", "ncc"),
 }
-REPORTED = ("edition", "verdict", *NUMBERS, *CONTROL_NUMBERS, *PANEL_NUMBERS)
+REPORTED = ("edition", "quantity", "verdict", *NUMBERS, *CONTROL_NUMBERS, *PANEL_NUMBERS)
 """Names of the values in a row that come from the report, in the order of `reported`."""
 
 
@@ -135,12 +136,17 @@ def is_near_chance(numbers: dict[str, Any]) -> bool:
 
 def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
     """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
-    parts = column("edition", Integer), *(column(name, JSONB) for name in ("verdict", "controls", "balanced", "panel"))
+    parts = (
+        column("edition", Integer),
+        column("quantity", Text),
+        *(column(name, JSONB) for name in ("verdict", "controls", "balanced", "panel")),
+    )
     numbers = [column(name, Double) for name in NUMBERS.values()]
     table = func.jsonb_to_record(Result.report).table_valued(*parts, *numbers, name="reported").render_derived(with_types=True).lateral()
     found = table.columns
     return table, [
         func.coalesce(found["edition"], 1).label("edition"),
+        func.coalesce(found["quantity"], ACCURACY).label("quantity"),
         found["verdict"]["code"].astext.label("verdict"),
         *(found[name].label(label) for label, name in NUMBERS.items()),
         *(cast(found["controls"][path].astext, Double).label(label) for label, path in CONTROL_NUMBERS.items()),

@@ -39,6 +39,7 @@ class ClaimedTask:
     spec: Json
     units: int
     token: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -266,12 +267,14 @@ def _claim(session: Session, first: Any, worker: str, token: str, lease_seconds:
             worker=worker,
             claimed_at=func.clock_timestamp(),
         )
-        .returning(JobTask.id, JobTask.job_id, JobTask.stage, JobTask.number, JobTask.attempt, JobTask.spec, JobTask.units)
+        .returning(
+            *(JobTask.id, JobTask.job_id, JobTask.stage, JobTask.number, JobTask.attempt, JobTask.spec, JobTask.units, JobTask.traceparent)
+        )
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
         return None
-    return ClaimedTask(row.id, row.job_id, row.stage, row.number, row.attempt, row.spec, row.units, token)
+    return ClaimedTask(row.id, row.job_id, row.stage, row.number, row.attempt, row.spec, row.units, token, row.traceparent)
 
 
 def _lock_job(session: Session, task: ClaimedTask) -> None:

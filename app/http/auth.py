@@ -16,6 +16,7 @@ from app.db.models import ApiKey, RetiredSecret
 from app.errors import Unauthorized
 from app.http.admission.admitted import admitted_of
 from app.http.admission.known_keys import KnownKeys
+from app.http.admission.refusals import over_capacity
 from app.http.dependencies import settings_of
 from app.http.key_text import checksum_holds, digest_of, secret_in
 from app.http.page_cookie import authorization_of
@@ -113,7 +114,7 @@ async def authenticate_request(request: Request, authorization: str | None) -> O
     except Unauthorized as error:
         keys.refuse(digest, error)
         raise
-    keys.remember(digest)
+    keys.remember(digest, owner.owner_id)
     return owner
 
 
@@ -125,11 +126,14 @@ async def owner_of(request: Request) -> Owner:
     Unauthorized
     Forbidden
         If the key lacks the required scope, or another site's page sent the request.
+    Unavailable
+        If the owner has too many requests in progress.
     """
     owner = await authenticate_request(request, authorization_of(request))
     request.state.authenticated = True  # for app.rate_limits
     require_scope(owner.scopes, needed_scope(request.method, request.scope["route"].path))
-    admitted_of(request).owner_id = owner.owner_id
+    if not admitted_of(request).count_as_owner(owner.owner_id):
+        raise over_capacity()
     return owner
 
 

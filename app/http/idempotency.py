@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db.models import IdempotencyRecord
+from app.db.row_limits import require_room_for_idempotency_keys
 from app.errors import Conflict, InvalidInput
 from app.http.admission.admitted import admitted_of
 from app.http.auth import Owner
@@ -144,6 +145,8 @@ def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Sett
         If a request with this key is in flight.
     InvalidInput
         If the key was used for another request.
+    QuotaExceeded
+        If too many answers are kept for the owner.
     """
     lock = func.hashtextextended(f"idempotency {owner.owner_id} {key}", 0)
     if not session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
@@ -155,6 +158,7 @@ def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Sett
         session.flush()
         record = None
     if record is None:
+        require_room_for_idempotency_keys(session, owner.owner_id)
         session.add(IdempotencyRecord(owner_id=owner.owner_id, key=key, request_digest=digest))
         session.flush()
         return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import Any
 
 import structlog
+from opentelemetry.trace import Span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,7 @@ from app.http.body_limits import body_limit_bytes, check_declared_length, limite
 from app.http.problems import api_error_response, problem_response
 from app.metrics import RequestMetrics
 from app.settings import Settings
+from app.traces import TRACEPARENT, mark_failed, request_span
 
 REQUEST_ID_HEADER = "X-Request-Id"
 ACCEPTED_REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
@@ -52,7 +55,7 @@ class RequestMiddleware:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), _span(scope, request_id) as span:
             try:
                 await self._answer(scope, receive, send_with_id, request_id)
             except ClientDisconnect:
@@ -70,6 +73,7 @@ class RequestMiddleware:
                 )(scope, receive, send_with_id)
             finally:
                 self._record(scope, status, perf_counter() - started)
+                _describe(span, scope, status)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         limit_bytes = body_limit_bytes(scope["method"], scope["path"], self.settings)
@@ -85,6 +89,24 @@ class RequestMiddleware:
         self.metrics.observe(scope["method"], route, status, seconds)
         level = log.debug if route in QUIET_ROUTES else log.info
         level("request", method=scope["method"], path=scope["path"], route=route, status=status, milliseconds=round(1000 * seconds, 2))
+
+
+def _span(scope: Scope, request_id: str) -> AbstractContextManager[Span | None]:
+    """Span of a request to the API; none of pages, health and metrics."""
+    if not scope["path"].startswith("/v1/") or scope["path"] in QUIET_ROUTES:
+        return nullcontext()
+    return request_span(scope["method"], request_id, Headers(scope=scope).get(TRACEPARENT))
+
+
+def _describe(span: Span | None, scope: Scope, status: int) -> None:
+    if span is None:
+        return
+    route = _route_template(scope)
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        mark_failed(span, str(status))
 
 
 def _route_template(scope: Scope) -> str:

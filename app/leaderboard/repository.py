@@ -10,10 +10,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from app.db.models import Dataset, Job, Json, Model, Result
-from app.db.study_rows import reported
+from app.db.study_rows import ACCURACY, reported
 
 _ASKED = tuple(Job.spec[name].label(name) for name in ("library", "elements", "vlm", "vocabulary", "protocol"))
 _EDITION = func.coalesce(Result.report["edition"].as_integer(), 1).label("edition")
+_QUANTITY = func.coalesce(Result.report["quantity"].as_string(), ACCURACY).label("quantity")
 
 
 class LeaderboardRepository:
@@ -32,19 +33,19 @@ class LeaderboardRepository:
         )
 
     def settings(self) -> Sequence[Any]:
-        """(data set, its name, models, library, elements, vlm, vocabulary, protocol, edition) of each scored setting, once.
+        """(data set, its name, models, library, elements, vlm, vocabulary, protocol, edition, quantity) of each scored setting, once.
 
         Rows of the same content are one data set and one model: those of `_alike`.
         """
         dataset, model = self._alike(Dataset), self._alike(Model)
         models = func.array_agg(model.columns.shown.distinct()).label("models")
         asked = (
-            select(dataset.columns.shown.label("dataset_id"), models, *_ASKED, _EDITION)
+            select(dataset.columns.shown.label("dataset_id"), models, *_ASKED, _EDITION, _QUANTITY)
             .join(Result, Result.job_id == Job.id)
             .join(dataset, dataset.columns.id == Job.dataset_id)
             .join(model, model.columns.id == Job.model_id)
             .where(*self._own)
-            .group_by(dataset.columns.shown, *_ASKED, _EDITION)
+            .group_by(dataset.columns.shown, *_ASKED, _EDITION, _QUANTITY)
             .subquery()
         )
         settings = [column for column in asked.columns if column.name not in ("dataset_id", "models")]

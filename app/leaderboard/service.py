@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app.db.study_rows import REPORTED, is_near_chance, library_labels
+from app.db.study_rows import ACCURACY, REPORTED, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
 from iis_schemas.fields import Elements, ElementsView
 from iis_schemas.names import VISUAL_KINDS, ProtocolName
+from iis_schemas.quantities import quantity_words
 from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
 BEST_OF = "Each model is shown with the best of its jobs, which favours models with many jobs."
@@ -22,7 +23,6 @@ TIES = (
     "Models share a rank when their IIS does not differ from that of the first of them: the difference is within both intervals."
     " They were measured on the same images, so a paired comparison could separate more of them."
 )
-NEAR_CHANCE = "Models near chance have no rank: ARR divides by an accuracy that is no better than chance."
 BOARD_LENGTH = 12
 CURRENT_EDITION = 2  # of the activations of the exact protocol
 FIRST_EDITION = "first edition"
@@ -45,7 +45,7 @@ def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None)
     notes = [
         TIES,
         *([BEST_OF] if any(one.jobs > 1 for one in entries) else []),
-        *([NEAR_CHANCE] if any(one.near_chance for one in entries) else []),
+        *([_near_chance(board)] if board is not None and any(one.near_chance for one in entries) else []),
     ]
     links = {"self": f"/v1/leaderboard{'?' if given else ''}{urlencode(given)}"}
     return LeaderboardView(board=board, data=entries, boards=boards, notes=notes if entries else [], links=links)
@@ -72,9 +72,18 @@ def _place(view: BoardView) -> tuple[int | str, ...]:
 
 
 def _setting(
-    library: dict[str, Any], elements: dict[str, Any], vlm: str | None, vocabulary: dict[str, Any] | None, protocol: str, edition: int
+    library: dict[str, Any],
+    elements: dict[str, Any],
+    vlm: str | None,
+    vocabulary: dict[str, Any] | None,
+    protocol: str,
+    edition: int,
+    quantity: str,
 ) -> dict[str, Any]:
-    """The settings that decide a score: phrases for text concepts, elements for concepts that are cut, edition of the activations."""
+    """The settings that decide a score: phrases for text concepts, elements for concepts that are cut, edition of the activations.
+
+    The quantity that a score retains decides too: data sets of ready features or tables can be read with one label or with several.
+    """
     kinds = {part["kind"] for part in library.get("parts") or [library]}
     of_words, of_images = "text" in kinds, bool(kinds & set(VISUAL_KINDS))
     return {
@@ -84,6 +93,7 @@ def _setting(
         "vocabulary": vocabulary if of_words else None,
         "protocol": protocol,
         "edition": edition,
+        **({} if quantity == ACCURACY else {"quantity": quantity}),  # so that identifiers of boards of accuracy stay
     }
 
 
@@ -110,6 +120,7 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
         "concept_count": int(library["concept_count"] or 0),
         "protocol": cast("ProtocolName", setting["protocol"]),
         "edition": setting["edition"],
+        "quantity": setting.get("quantity", ACCURACY),
         "details": ", ".join(details) or None,
     }
 
@@ -119,7 +130,7 @@ def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str,
     counted: Counter[str] = Counter()
     for job_id, model, name, deleted, *row in scores.scores(board.dataset, library):
         asked, numbers = row[: -len(REPORTED)], dict(zip(REPORTED, row[-len(REPORTED) :], strict=True))
-        if _identifier(board.dataset, _setting(*asked, edition=numbers["edition"])) != board.board:
+        if _identifier(board.dataset, _setting(*asked, edition=numbers["edition"], quantity=numbers["quantity"])) != board.board:
             continue
         counted[model] += 1
         entry = {"job": job_id, "model": model, "name": name, **numbers}
@@ -135,6 +146,10 @@ def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str,
         EntryView.model_validate(entry | {"rank": place, "tied": place is not None and shared[place] > 1, "jobs": counted[entry["model"]]})
         for entry, place in zip(ordered, [*places, *[None] * (len(ordered) - len(ranked))], strict=True)
     ]
+
+
+def _near_chance(board: BoardView) -> str:
+    return f"Models near chance have no rank: ARR divides by the {quantity_words(board.quantity)}, which is no better than chance."
 
 
 def _merit(entry: dict[str, Any]) -> tuple[bool, float]:

@@ -38,8 +38,8 @@ def list_predictors(session: Session, owner_id: str, *, job: str | None, after: 
     """Predictors newest first, one more than `limit`."""
     predictors = PredictorRepository(session, owner_id)
     rows = predictors.page(job=job, after=after, limit=limit)
-    libraries = predictors.libraries_of([row.job_id for row in rows])
-    return [view_of(row, libraries[row.job_id]) for row in rows]
+    scores = predictors.scores_of([row.job_id for row in rows])
+    return [view_of(row, *scores[row.job_id]) for row in rows]
 
 
 def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
@@ -52,11 +52,11 @@ def find_predictor(session: Session, owner_id: str, predictor_id: str) -> Found:
     """
     predictors = PredictorRepository(session, owner_id)
     row = predictors.get(predictor_id)
-    library = predictors.libraries_of([row.job_id])[row.job_id]
+    library, quantity = predictors.scores_of([row.job_id])[row.job_id]
     model_id = session.get_one(Job, row.job_id).model_id
     model = None if model_id is None else session.get_one(Model, model_id)
     has_network = model is not None and model.deleted_at is None
-    return Found(view_of(row, library), has_network, predictors.concept_names(library.id))
+    return Found(view_of(row, library, quantity), has_network, predictors.concept_names(library.id))
 
 
 def require_predictable(found: Found, images: int) -> None:

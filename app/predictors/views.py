@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from app.db.models import ConceptLibrary, Predictor
 from iis_schemas.explanations.predictors import PredictorView
+from iis_schemas.names import QuantityName
 
 PATH = "/v1/predictors"
 
 
-def view_of(row: Predictor, library: ConceptLibrary) -> PredictorView:
+def view_of(row: Predictor, library: ConceptLibrary, quantity: QuantityName) -> PredictorView:
     """The view of a row."""
     at = f"{PATH}/{row.id}"
     exports = {name: f"{at}/export.{name}" for name in ("safetensors", "onnx", "image.onnx")}
@@ -19,6 +20,7 @@ def view_of(row: Predictor, library: ConceptLibrary) -> PredictorView:
         kept=row.kept,
         sparsity=row.sparsity,
         concept_count=library.concept_count,
+        quantity=quantity,
         accuracy=row.accuracy,
         arr=row.arr,
         created_at=row.created_at,

@@ -11,6 +11,7 @@ from app.concept_sets.service import require_vocabulary
 from app.concept_sets.shipped import is_shipped
 from app.db.ids import new_id
 from app.db.models import FINISHED_STATES, Json, Model, Study
+from app.db.row_limits import require_room_for_cells, require_room_for_studies
 from app.db.session import after_commit
 from app.db.transitions import enqueue_all, request_cancel_all
 from app.descriptions import describe, description_columns
@@ -83,6 +84,8 @@ def create_study(session: Session, owner_id: str, request: StudyCreate, settings
     studies.lock_planning()
     layers = register_layers(session, owner_id, request.models, settings, request_id)
     planned = plan_study(session, owner_id, request, layers)
+    require_room_for_studies(session, owner_id)
+    require_room_for_cells(session, owner_id, len(planned.cells))
     study = studies.add(
         Study(
             id=new_id("study"),
@@ -129,6 +132,7 @@ def extend_study(session: Session, owner_id: str, study_id: str, request: StudyE
     again = [(known[one.digest][0].number, *_job_of(one, made)) for one in wanted if one.digest in known]
     studies.give_jobs(study_id, again)
     news = [one for one in wanted if one.digest not in known]
+    require_room_for_cells(session, owner_id, len(news))
     studies.add_cells([_cell_row(study_id, number, one, made) for number, one in enumerate(news, len(known))])
     study.grid = grid.model_dump(mode="json")
     study.name = request.name or study.name

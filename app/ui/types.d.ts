@@ -82,8 +82,12 @@ interface CommonJob {
   links: Links;
 }
 
+/** What a score retains, and every accuracy of it is. */
+export type Quantity = "accuracy" | "mean_average_precision";
+
 /** The main numbers of a score. */
 export interface ScoreSummary {
+  quantity?: Quantity;
   verdict: VerdictCode | null;
   accuracy: number | null;
   few_concepts_mean: number | null;
@@ -216,7 +220,7 @@ export interface Report {
   few_concepts_mean_high?: number | null;
   controls?: { isotropic?: Control | null; matched?: Control | null };
   verdict?: Verdict | null;
-  quantity?: "accuracy" | "mean_average_precision";
+  quantity?: Quantity;
   balanced?: { accuracy: number; iis?: number | null; few_mean?: number | null } | null;
   panel?: Panel | null;
   configuration?: { model?: ModelConfiguration | null; dataset?: { content_sha256?: string } | null; [setting: string]: unknown };
@@ -708,6 +712,7 @@ export interface Board {
   concept_count: number;
   protocol: string;
   edition: number;
+  quantity?: Quantity;
   details: string | null;
   models: number;
 }
@@ -797,6 +802,7 @@ export interface StudyRow {
   library_dataset: string | null;
   library_dataset_name: string | null;
   seed: number;
+  quantity?: Quantity;
   accuracy: number;
   accuracy_low: number;
   accuracy_high: number;
@@ -842,7 +848,7 @@ export interface Estimate {
   reason: string | null;
 }
 
-/** The models of one comparison share data set, library, M, the library's data set and the edition of the activations. */
+/** The models of one comparison share data set, library, M, the library's data set, the edition of the activations and what is retained. */
 export interface Setting {
   dataset_name: string;
   library?: string | null;
@@ -850,6 +856,7 @@ export interface Setting {
   library_dataset?: string | null;
   library_dataset_name?: string | null;
   edition?: number;
+  quantity?: Quantity;
 }
 
 export interface ExcludedModels {

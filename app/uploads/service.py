@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
 from app.db.models import Upload, UploadPart
+from app.db.row_limits import require_room_for_uploads
 from app.db.session import after_commit, let_idle
 from app.errors import Conflict, InvalidInput, TooLarge
 from app.quotas.service import require_bytes, require_room_for_upload
@@ -36,6 +37,7 @@ def create_upload(session: Session, owner_id: str, declared: UploadCreate, setti
     """
     if declared.size_bytes > settings.upload_max_bytes:
         raise TooLarge(f"An upload may have at most {settings.upload_max_bytes} bytes.", param="size_bytes")
+    require_room_for_uploads(session, owner_id)
     uploads = UploadRepository(session, owner_id)
     known = uploads.find_complete(declared.sha256, declared.size_bytes)
     if known is None:
@@ -65,6 +67,7 @@ def create_small_upload(
     QuotaExceeded
         When the owner has no room for it.
     """
+    require_room_for_uploads(session, owner_id)
     uploads = UploadRepository(session, owner_id)
     if sha256 is None or uploads.find_complete(sha256, size_bytes) is None:
         require_bytes(session, owner_id, size_bytes, settings)  # before the bytes are stored

@@ -13,6 +13,7 @@ from iis_client.cli.output.numbers import format_interval, format_score
 from iis_client.cli.output.studies import failure_lines
 from iis_client.cli.output.terminal import Terminal
 from iis_client.errors import ConfigurationError
+from iis_schemas.quantities import quantity_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,8 +75,9 @@ def show_layers(client: IISClient, terminal: Terminal, study: StudyView, *, watc
 
 def layer_view(rows: Sequence[TableRow]) -> Iterator[Listing]:
     """Table with one row for each layer, in the order of the request."""
-    titles = "layer", "accuracy", "few concepts", "IIS, 95 % CI", "gains", "job"
-    headings = [Heading(title, wraps=title == "layer") for title in titles]
+    quantity = quantity_words(*(row.quantity for row in rows))
+    titles = "layer", quantity, "few concepts", "IIS, 95 % CI", "gains", "job"
+    headings = [Heading(title, wraps=title in ("layer", quantity)) for title in titles]
     cells = [
         (
             row.label.rpartition(" at ")[2],
@@ -87,4 +89,5 @@ def layer_view(rows: Sequence[TableRow]) -> Iterator[Listing]:
         )
         for row in rows
     ]
-    yield Listing("Layers", headings, cells, ["Gains over matched directions: of IIS, and of mean accuracy at 5 to 30 concepts per image."])
+    meaning = f"Gains over matched directions: of IIS, and of {quantity} at 5 to 30 concepts per image, in the mean."
+    yield Listing("Layers", headings, cells, [meaning])

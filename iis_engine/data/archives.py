@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 from unicodedata import normalize
@@ -61,13 +61,21 @@ class ArchiveLimits:
     Attributes
     ----------
     total_bytes : sum of the unpacked file sizes
-    file_count : number of entries, folders included
+    file_count : number of entries, and of the folders above them
     compression_ratio : unpacked bytes per packed byte, checked once 64 MiB are unpacked: images hardly compress, archive bombs do
     """
 
     total_bytes: int = 64 << 30
     file_count: int = 2_000_000
     compression_ratio: float = 100.0
+
+    def unpacked_bytes(self, packed_bytes: int) -> int:
+        """Bytes that a file of this size may unpack to by its compression."""
+        return max(_RATIO_APPLIES_ABOVE_BYTES, int(packed_bytes * self.compression_ratio))
+
+    def after(self, unpacked: UnpackedArchive) -> ArchiveLimits:
+        """What remains for archives inside an unpacked one."""
+        return replace(self, total_bytes=self.total_bytes - unpacked.size_bytes, file_count=self.file_count - unpacked.entry_count)
 
 
 @dataclass(frozen=True)
@@ -78,11 +86,13 @@ class UnpackedArchive:
     ----------
     file_count, size_bytes : number and total size of the files written
     ignored_count : entries skipped because operating systems add them, such as `.DS_Store`
+    entry_count : entries, and the folders above them
     """
 
     file_count: int
     size_bytes: int
     ignored_count: int
+    entry_count: int
 
 
 @dataclass(frozen=True)
@@ -184,13 +194,16 @@ def _write_all(
     archive: Path, entries: Iterator[_Entry], open_entry: Callable[[_Entry], IO[bytes]], into: Path, limits: ArchiveLimits
 ) -> UnpackedArchive:
     allowed_bytes = limits.total_bytes
-    allowed_by_ratio = max(_RATIO_APPLIES_ABOVE_BYTES, int(archive.stat().st_size * limits.compression_ratio))
+    allowed_by_ratio = limits.unpacked_bytes(archive.stat().st_size)
+    folders = set[int]()  # hashes of their paths
     file_count = size_bytes = ignored_count = entry_count = declared_bytes = 0
     for entry in entries:
         entry_count += 1
-        if entry_count > limits.file_count:
-            raise _refusal(archive, f"contains more than the {limits.file_count:,} entries allowed", code="archive_too_large")
         parts = _safe_parts(archive, entry.name)
+        if hash(parts[:-1]) not in folders:
+            folders.update(hash(parts[:depth]) for depth in range(1, len(parts)))
+        if entry_count + len(folders) > limits.file_count:
+            raise _refusal(archive, f"contains more than the {limits.file_count:,} entries allowed", code="archive_too_large")
         if entry.problem is not None:
             raise _refusal(archive, f"contains {entry.name!r}, which {entry.problem}")
         declared_bytes += entry.size_bytes
@@ -222,7 +235,7 @@ def _write_all(
         except (FileExistsError, NotADirectoryError) as error:
             raise _refusal(archive, f"contains {entry.name!r} more than once") from error
         file_count += 1
-    return UnpackedArchive(file_count, size_bytes, ignored_count)
+    return UnpackedArchive(file_count, size_bytes, ignored_count, entry_count + len(folders))
 
 
 def _safe_parts(archive: Path, name: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Download data sets of the Hugging Face Hub and write them as class folders."""
+"""Download data sets of the Hugging Face Hub and write them as class folders, or as images with a list of their labels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from iis_engine.data.datasets import ImageDataset, read_image_folder
 from iis_engine.data.folder_names import folder_names
+from iis_engine.data.multi_label import write_label_list
 from iis_engine.data.split_names import parse_split_name
 from iis_engine.errors import DataError, first_line, first_names
 from iis_engine.progress import ProgressCallback, no_progress
@@ -20,6 +21,9 @@ from iis_engine.progress import ProgressCallback, no_progress
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _LABEL_NAMES = ("label", "labels", "fine_label", "class", "class_name", "category", "target")
 """Usual names of a label column, where several columns or none have the type of one."""
+_LISTS = (hub.List, hub.LargeList)
+_Listed = tuple[str, tuple[str, ...], str]
+"""Path, labels and split of an image."""
 
 
 def read_hub_dataset(
@@ -34,7 +38,7 @@ def read_hub_dataset(
     split_seed: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
-    """Download a labelled image data set from the Hub and write it below `into` as class folders.
+    """Download a labelled image data set from the Hub and write it below `into`.
 
     Parameters
     ----------
@@ -65,13 +69,16 @@ def read_hub_dataset(
 def write_class_folders(
     splits: Mapping[str, Any], into: Path, *, image_column: str | None = None, label_column: str | None = None
 ) -> tuple[str, ...]:
-    """Write the train split, and the first of test and validation that has labels, as class folders; files of the Hub keep their bytes.
+    """Write the train split, and the first of test and validation that has labels; files of the Hub keep their bytes.
+
+    Images of one class each are written as class folders; where the column of labels has lists, with a manifest of labels and splits.
 
     Parameters
     ----------
     splits : name of a split to `datasets.Dataset`
     image_column : None for the only column of images
-    label_column : None for the only column of class labels, or else one with a usual name; its values may be text or integers
+    label_column : None for the only column of class labels, or else one with a usual name; its values may be text, integers, or lists of
+        these or of class labels
 
     Returns
     -------
@@ -80,36 +87,39 @@ def write_class_folders(
     Raises
     ------
     DataError
-        For a data set without a train split, without these columns, with several labels per image, or with labels that become
-        the same folder name.
+        For a data set without a train split, without these columns, or with labels that become the same folder name.
     """
     named = [(split, parsed) for split in splits if (parsed := parse_split_name(split)) is not None]
     train = next((split for split, parsed in named if parsed.role == "train"), None)
     if train is None:
         raise DataError(f"The data set has no train split; it has {', '.join(splits)}.")
     held_out = sorted((parsed.role != "test", split) for split, parsed in named if parsed.role != "train")
-    written = [train]
-    _write_split(splits[train], into / "train", image_column, label_column)
+    written, listed = [train], _write_split(splits[train], into, "train", image_column, label_column)
     for _, split in held_out:
-        if _write_split(splits[split], into / "test", image_column, label_column):
+        if rows := _write_split(splits[split], into, "test", image_column, label_column):
             written.append(split)
+            listed += rows
             break
+    if isinstance(splits[train].features[_label_column(splits[train], label_column)], _LISTS):
+        write_label_list(into, listed)
     return tuple(written)
 
 
-def _write_split(rows: Any, into: Path, image_column: str | None, label_column: str | None) -> int:
-    """Write the labelled images of a split; return their number."""
+def _write_split(rows: Any, into: Path, split: str, image_column: str | None, label_column: str | None) -> list[_Listed]:
+    """Write the labelled images of a split below `into`; return each with its path there and its labels."""
     images = _image_column(rows, image_column)
-    labels = _label_column(rows, label_column)
-    names = _label_names(rows, labels)
-    folders = folder_names([*names.values()])
-    for folder in folders.values():
+    column = _label_column(rows, label_column)
+    if isinstance(rows.features[column], _LISTS) and not any(rows[column]):
+        return []  # labels are withheld
+    names = _label_names(rows, column)
+    folders = None if isinstance(rows.features[column], _LISTS) else folder_names([*names.values()])
+    listed = list[_Listed]()
+    for stored, labels in _rows(rows, images, column, names):
+        folder = Path("images" if folders is None else split, split if folders is None else folders[labels[0]])
         (into / folder).mkdir(parents=True, exist_ok=True)
-    count = 0
-    for stored, label in _rows(rows, images, labels):
-        _write_image(stored, into / folders[names[label]] / f"{count:08d}")
-        count += 1
-    return count
+        path = _write_image(stored, into / folder / f"{len(listed):08d}")
+        listed.append((path.relative_to(into).as_posix(), labels, split))
+    return listed
 
 
 def _image_column(rows: Any, given: str | None) -> str:
@@ -122,11 +132,11 @@ def _image_column(rows: Any, given: str | None) -> str:
 
 
 def _label_column(rows: Any, given: str | None) -> str:
-    classes = [name for name, feature in rows.features.items() if isinstance(feature, hub.ClassLabel)]
-    plain = [name for name, feature in rows.features.items() if isinstance(feature, hub.Value)]
+    classes = [name for name, feature in rows.features.items() if isinstance(_element(feature), hub.ClassLabel)]
+    plain = [name for name, feature in rows.features.items() if isinstance(_element(feature), hub.Value)]
     if given is not None:
         if given not in (*classes, *plain):
-            raise _absent("label_column", given, [*classes, *plain], "columns of one label per image")
+            raise _absent("label_column", given, [*classes, *plain], "columns of labels")
         return given
     if len(classes) == 1:
         return classes[0]
@@ -137,30 +147,42 @@ def _label_column(rows: Any, given: str | None) -> str:
     return usual[0]
 
 
+def _element(feature: Any) -> Any:
+    """The type of one label: that of the elements of a list."""
+    return feature.feature if isinstance(feature, _LISTS) else feature
+
+
 def _absent(param: str, given: str, columns: list[str], title: str) -> DataError:
     return DataError(f"{given!r} is not among the {title} of the data set: {', '.join(columns) or 'there are none'}.", param=param)
 
 
 def _label_names(rows: Any, column: str) -> dict[Any, str]:
     """Map the stored labels to class names; labels that are withheld are left out: -1 of a class label, or none."""
-    feature = rows.features[column]
+    is_list, feature = isinstance(rows.features[column], _LISTS), _element(rows.features[column])
     if isinstance(feature, hub.ClassLabel):
         return dict(enumerate(feature.names))
-    return {label: str(label) for label in rows.unique(column) if label is not None and label != ""}
+    stored = {label for cell in rows[column] for label in cell or ()} if is_list else rows.unique(column)
+    return {label: str(label) for label in stored if label is not None and label != ""}
 
 
-def _rows(rows: Any, image_column: str, label_column: str) -> Iterator[tuple[dict[str, Any], Any]]:
+def _rows(rows: Any, image_column: str, label_column: str, names: dict[Any, str]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Each image with its labels; an empty list is an image without any, one label without a name is withheld."""
     undecoded = rows.select_columns([image_column, label_column]).cast_column(image_column, hub.Image(decode=False))
-    names = _label_names(rows, label_column)
+    is_list = isinstance(rows.features[label_column], _LISTS)
     for row in undecoded:
-        if row[label_column] in names and row[image_column] is not None:
-            yield row[image_column], row[label_column]
+        cell = row[label_column]
+        if row[image_column] is None or cell is None or (not is_list and cell not in names):
+            continue
+        stored: list[Any] = cell if is_list else [cell]
+        yield row[image_column], tuple(dict.fromkeys(names[label] for label in stored if label in names))
 
 
-def _write_image(stored: dict[str, Any], stem: Path) -> None:
+def _write_image(stored: dict[str, Any], stem: Path) -> Path:
     content = stored["bytes"] if stored["bytes"] is not None else Path(stored["path"]).read_bytes()
     suffix = Path(stored["path"] or "").suffix.lower()
     if not suffix:
         with Image.open(io.BytesIO(content)) as image:
             suffix = f".{(image.format or 'png').lower()}"
-    stem.with_suffix(suffix).write_bytes(content)
+    path = stem.with_suffix(suffix)
+    path.write_bytes(content)
+    return path

@@ -1,14 +1,30 @@
-"""Label sets of multi-label data: merge the rows of an image, find its rarest label, and require images with and without each label."""
+"""Label sets of multi-label data: write them as a manifest, find the rarest label of an image, and require images with and without each."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from iis_engine.errors import DataError, first_names
 
 NO_LABEL = ""
 """Group of the images without any label."""
+
+
+LABEL_LIST = "labels.jsonl"
+"""Manifest beside images that come from tables."""
+
+
+def write_label_list(folder: Path, rows: Iterable[tuple[str, tuple[str, ...], str | None]]) -> None:
+    """Write a manifest of images: the path in the folder, the labels, and the split, None where the data define none.
+
+    `iis_engine.data.manifests` reads it.
+    """
+    with (folder / LABEL_LIST).open("w", encoding="utf-8") as file:
+        for path, labels, split in rows:
+            file.write(json.dumps({"path": path, "labels": labels, "split": split}) + "\n")
 
 
 def rarest_labels(label_sets: Sequence[tuple[str, ...]]) -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iis_engine.figures.sheet import AGAINST_COLOUR, BODY, FOR_COLOUR, HEADING, LINE, MARGIN, QUIET_COLOUR, SMALL, Sheet
-from iis_engine.figures.text import concept_name
+from iis_engine.figures.text import concept_name, quantity_words
 
 Crops = Mapping[int, Sequence[Image.Image]]
 """Pictures of exemplars by the number of their concept, best first."""
@@ -159,7 +159,7 @@ def _heading(sheet: Sheet, explanation: dict[str, Any]) -> None:
 
 def _profile_facts(profile: dict[str, Any]) -> str:
     accuracy = profile["accuracy"]
-    quantity = profile.get("quantity", "accuracy").replace("_", " ")
+    quantity = quantity_words(profile)
     heads = (("representation", "the whole representation"), ("interpretation", "its interpretation"))
     of_heads = (f"{'–' if accuracy[key] is None else format(accuracy[key], '.1%')} by {head}" for key, head in heads)
     facts = f"{quantity} {', '.join(of_heads)}"

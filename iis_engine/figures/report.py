@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from iis_engine.figures.text import quantity_words
+
 PLOT_NAMES = ("arr", "accuracy")
 PLOT_SUFFIXES = (".png", ".svg")
 LIBRARY_COLOUR = "#1f5fa8"
@@ -50,7 +52,7 @@ def arr_figure(report: dict[str, Any]) -> Figure:
     by_kept.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     by_sparsity.set_xlabel("sparsity s (share of concepts zeroed)")
     by_kept.set_xlabel("kept concepts k (logarithmic)")
-    by_sparsity.set_ylabel(f"{_quantity(report)} retention rate ARR")
+    by_sparsity.set_ylabel(f"{quantity_words(report)} retention rate ARR")
     by_sparsity.set_ylim(bottom=0)
     by_sparsity.legend(loc="lower left", frameon=False)
     figure.suptitle(_title(report), fontsize=11)
@@ -67,7 +69,7 @@ def accuracy_figure(report: dict[str, Any]) -> Figure:
     axis.axhline(report["accuracy_representation"], color=REFERENCE_COLOUR, linewidth=1, label="whole representation")
     axis.axhline(report["chance"], color="black", linewidth=0.8, linestyle=":", label="chance")
     axis.set_xlabel("sparsity s (share of concepts zeroed)")
-    axis.set_ylabel(_quantity(report))
+    axis.set_ylabel(quantity_words(report))
     axis.set_ylim(0, 1.02)
     axis.grid(alpha=0.25)
     axis.legend(loc="lower left", frameon=False)
@@ -95,9 +97,4 @@ def _title(report: dict[str, Any]) -> str:
     else:
         matched = report["controls"]["matched"]["iis"]
         score = f"IIS {report['iis']:.3f} [{report['iis_low']:.3f}, {report['iis_high']:.3f}], matched {matched:.3f}"
-    return f"{score}  ({report['protocol']} protocol, {_quantity(report)} {report['accuracy_representation']:.3f})"
-
-
-def _quantity(report: dict[str, Any]) -> str:
-    """What is retained: accuracy, or mean average precision of multi-label data."""
-    return str(report.get("quantity", "accuracy")).replace("_", " ")
+    return f"{score}  ({report['protocol']} protocol, {quantity_words(report)} {report['accuracy_representation']:.3f})"

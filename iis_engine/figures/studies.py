@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from iis_engine.errors import DataError
 from iis_engine.figures.labels import label_ends, label_points
 from iis_engine.figures.report import CONTROL_COLOUR, LIBRARY_COLOUR, REFERENCE_COLOUR
-from iis_engine.figures.text import fitted, plain
+from iis_engine.figures.text import fitted, plain, quantity_words
 
 STUDY_FIGURES = ("iis_accuracy", "gain_accuracy", "evolution", "concept_counts", "sparsity_grids", "agreement")
 GAIN_LABELS = {
@@ -115,15 +115,15 @@ def _titles(sections: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _iis_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any]) -> Label:
     """IIS against accuracy (Figures 3 and 4)."""
-    return _against_accuracy(figure, axis, relation["points"], "iis", "IIS", relation["accuracy"]["spearman"])
+    return _against_accuracy(figure, axis, relation, "iis", "IIS", relation["accuracy"]["spearman"])
 
 
 def _gain_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any]) -> Label:
     """One gain over a control against accuracy; at 0 the library keeps no more than the control."""
     gain = relation["gain"]
-    points = [point for point in relation["points"] if point[gain] is not None]
+    measured = [point for point in relation["points"] if point[gain] is not None]
     axis.axhline(0, color=CONTROL_COLOUR, linewidth=0.8)
-    return _against_accuracy(figure, axis, points, gain, GAIN_LABELS[gain], relation["accuracy"]["gains"][gain])
+    return _against_accuracy(figure, axis, relation | {"points": measured}, gain, GAIN_LABELS[gain], relation["accuracy"]["gains"][gain])
 
 
 def _measured_gains(points: Sequence[dict[str, Any]]) -> list[str]:
@@ -132,8 +132,9 @@ def _measured_gains(points: Sequence[dict[str, Any]]) -> list[str]:
     return [gain for gain in found if gain != "gain_isotropic"] or found
 
 
-def _against_accuracy(figure: Figure, axis: Axes, points: Sequence[dict[str, Any]], name: str, label: str, rho: dict[str, Any]) -> Label:
-    """A quantity against accuracy with both intervals, a colour and marker for each family."""
+def _against_accuracy(figure: Figure, axis: Axes, relation: dict[str, Any], name: str, label: str, rho: dict[str, Any]) -> Label:
+    """A number of the points against accuracy with both intervals, a colour and marker for each family."""
+    points = relation["points"]
     families = list(dict.fromkeys(point["family"] for point in points))
     for number, family in enumerate(families):
         own = [point for point in points if point["family"] == family]
@@ -143,7 +144,7 @@ def _against_accuracy(figure: Figure, axis: Axes, points: Sequence[dict[str, Any
         axis.errorbar(x, y, linestyle="none", elinewidth=0.7, alpha=0.85, label=plain(family or "other"), **style)
     axis.margins(0.12, 0.14)
     axis.grid(alpha=0.25)
-    axis.set_xlabel("accuracy of the representation")
+    axis.set_xlabel(f"{quantity_words(relation)} of the representation")
     axis.set_ylabel(label)
     axis.text(0.02, 0.98, _rho(rho), transform=axis.transAxes, va="top", fontsize=8)
     if families != [None] and len(families) > 1:
@@ -158,7 +159,7 @@ def _evolution(figure: Figure, axis: Axes, run: dict[str, Any]) -> None:
     points = run["points"]
     for place, first, last in _near_chance_spans(points):
         axis.axvspan(first, last, color=CONTROL_COLOUR, alpha=0.18, linewidth=0, label="no better than chance" if place == 0 else None)
-    for name, label, colour in (("accuracy", "accuracy", REFERENCE_COLOUR), ("iis", "IIS", LIBRARY_COLOUR)):
+    for name, label, colour in (("accuracy", quantity_words(run), REFERENCE_COLOUR), ("iis", "IIS", LIBRARY_COLOUR)):
         values = [point[name] if name == "accuracy" or not point["near_chance"] else None for point in points]
         x = [point["epoch"] for point in points]
         y, low, high = (np.asarray([np.nan if value is None else value[end] for value in values]) for end in ("value", "low", "high"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.font_manager import FontProperties
@@ -15,6 +16,11 @@ def concept_name(concept: dict[str, Any]) -> str:
     """The phrase of a concept, or its origin and number such as `cluster 7`; with '(its opposite)' for a negative activation."""
     name = plain(concept.get("label") or "") or f"{concept.get('origin') or 'concept'} {concept['concept']}"
     return f"{name} (its opposite)" if (concept.get("activation") or 0) < 0 else name
+
+
+def quantity_words(described: Mapping[str, Any]) -> str:
+    """What a report, a profile or a section of a study retains: accuracy, or mean average precision of multi-label data."""
+    return str(described.get("quantity", "accuracy")).replace("_", " ")
 
 
 def plain(text: str) -> str:

@@ -18,12 +18,13 @@ Accuracy = Literal["accuracy", "given_accuracy"]
 Number = tuple[float, float | None]
 """A value, and the standard deviation of its measurement error where it is known."""
 
-DENOMINATOR = "the chance-corrected accuracy of the representation"
+DENOMINATOR = "the chance-corrected {quantity} of the representation"
 DENOMINATOR_IS_ACCURACY = (
-    "Within one data set the chance-corrected accuracy of the representation, which ARR divides by, is a linear function of the accuracy, "
-    "so that no variation of accuracy is left given it. Give each model an accuracy from elsewhere for this correlation."
+    "Within one data set the chance-corrected {quantity} of the representation, which ARR divides by, is a linear function of the "
+    "{quantity}, so that no variation of it is left. Give each model a published {quantity} for this correlation."
 )
-ACCURACY_WORDS: dict[Accuracy, str] = {"accuracy": "accuracy", "given_accuracy": "the given accuracy"}
+ACCURACY_WORDS: dict[Accuracy, str] = {"accuracy": "{quantity}", "given_accuracy": "the given {quantity}"}
+"""Names of both accuracies, with the quantity that scores retain in the place of accuracy."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def relations(found: Mapping[Setting, Sequence[Cell]]) -> list[dict[str, Any]]:
     """
     used = {setting: [cell for cell in cells if cell.iis_compared is not None] for setting, cells in found.items()}
     measured = {
-        (setting, which): _correlations(cells, values, which)
+        (setting, which): _correlations(setting, cells, values, which)
         for setting, cells in used.items()
         for which in ACCURACY_WORDS
         if (values := _accuracies(cells, which)) is not None
@@ -100,7 +101,9 @@ def relations(found: Mapping[Setting, Sequence[Cell]]) -> list[dict[str, Any]]:
             "left_out": left_out(found[setting]),
             "points": [point(cell) for cell in cells],
             **{
-                which: _section(measured[setting, which], stated[setting, which], which) if (setting, which) in measured else None
+                which: _section(measured[setting, which], stated[setting, which], _words(which, setting))
+                if (setting, which) in measured
+                else None
                 for which in ACCURACY_WORDS
             },
         }
@@ -130,22 +133,24 @@ def _accuracies(cells: Sequence[Cell], which: Accuracy) -> list[Number] | None:
     return given if cells and len(given) == len(cells) else None
 
 
-def _correlations(cells: Sequence[Cell], accuracies: Sequence[Number], which: Accuracy) -> _Correlations:
+def _correlations(setting: Setting, cells: Sequence[Cell], accuracies: Sequence[Number], which: Accuracy) -> _Correlations:
+    words = _words(which, setting)
+
     def against(quantity: Quantity, *, stated: bool = False) -> Estimate:
         numbers = _measured(cells, quantity)
         if len(numbers) < len(cells):
             return Estimate(len(cells), reason=_not_measured(quantity))
-        pairs = _pairs(accuracies, numbers, quantity, which)
+        pairs = _pairs(accuracies, numbers, quantity, words)
         return spearman(pairs if stated else replace(pairs, x_deviation=None, y_deviation=None))  # noise takes as long as the interval
 
-    pairs = _pairs(accuracies, _measured(cells, IIS), IIS, which)
+    pairs = _pairs(accuracies, _measured(cells, IIS), IIS, words)
     gains = {name: against(quantity, stated=name in STATED_GAINS) for name, quantity in GAINS.items()}
     return _Correlations(
         stated={"iis": spearman(pairs)} | {name: gains[name] for name in STATED_GAINS},
         gains=gains,
         controls={name: against(quantity) for name, quantity in CONTROLS.items()},
         partial={
-            "denominator": _given_denominator(cells, pairs, which),
+            "denominator": _given_denominator(setting, cells, pairs, which),
             **{name: _given_control(cells, pairs, name) for name in CONTROL_NAMES},
         },
         tau=kendall(pairs),
@@ -153,8 +158,7 @@ def _correlations(cells: Sequence[Cell], accuracies: Sequence[Number], which: Ac
     )
 
 
-def _section(found: _Correlations, stated: Mapping[str, Estimate], which: Accuracy) -> dict[str, Any]:
-    words = ACCURACY_WORDS[which]
+def _section(found: _Correlations, stated: Mapping[str, Estimate], words: str) -> dict[str, Any]:
     gains = found.gains | {name: stated[name] for name in STATED_GAINS}
     return {
         "spearman": stated["iis"].to_dict(),
@@ -184,6 +188,10 @@ def _beside(found: _Correlations) -> str:
     return f" {CONTROLS[name].words} has rho {rho_text(found.controls[name])}{rest}."
 
 
+def _words(which: Accuracy, setting: Setting) -> str:
+    return ACCURACY_WORDS[which].format(quantity=setting.quantity_in_words)
+
+
 def _measured(cells: Sequence[Cell], quantity: Quantity) -> list[Number]:
     """The quantity of the cells that have it."""
     return [number for cell in cells if (number := quantity.read(cell)) is not None]
@@ -193,8 +201,8 @@ def _not_measured(quantity: Quantity) -> str:
     return f"{quantity.words} is not measured in all results."
 
 
-def _pairs(accuracies: Sequence[Number], numbers: Sequence[Number], quantity: Quantity, which: Accuracy) -> Pairs:
-    names = (ACCURACY_WORDS[which].capitalize(), quantity.words)
+def _pairs(accuracies: Sequence[Number], numbers: Sequence[Number], quantity: Quantity, words: str) -> Pairs:
+    names = (words.capitalize(), quantity.words)
     return Pairs(_values(accuracies), _values(numbers), names, _deviations(accuracies), _deviations(numbers))
 
 
@@ -207,10 +215,12 @@ def _deviations(numbers: Sequence[Number]) -> Array | None:
     return as_values(known) if len(known) == len(numbers) else None
 
 
-def _given_denominator(cells: Sequence[Cell], pairs: Pairs, which: Accuracy) -> Estimate:
+def _given_denominator(setting: Setting, cells: Sequence[Cell], pairs: Pairs, which: Accuracy) -> Estimate:
+    quantity = setting.quantity_in_words
     if which == "accuracy":
-        return Estimate(len(cells), reason=DENOMINATOR_IS_ACCURACY)
-    return partial_spearman(pairs, as_values([cell.accuracy.value - cell.chance for cell in cells]), DENOMINATOR)
+        return Estimate(len(cells), reason=DENOMINATOR_IS_ACCURACY.format(quantity=quantity))
+    corrected = as_values([cell.accuracy.value - cell.chance for cell in cells])
+    return partial_spearman(pairs, corrected, DENOMINATOR.format(quantity=quantity))
 
 
 def _given_control(cells: Sequence[Cell], pairs: Pairs, name: str) -> Estimate:

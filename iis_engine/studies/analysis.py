@@ -20,6 +20,10 @@ TWO_EDITIONS = (
     "The rows are of two editions of the activations, whose numbers do not compare: each section is of one edition. Make another study, or "
     "extend this one, so that all jobs are of one edition."
 )
+TWO_QUANTITIES = (
+    "Rows of single-label data retain accuracy and rows of multi-label data mean average precision, which do not compare: each "
+    "section is of one of them."
+)
 
 
 def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, Any]:
@@ -27,8 +31,8 @@ def analyse(rows: Sequence[dict[str, Any]], grid: dict[str, Any]) -> dict[str, A
 
     Parameters
     ----------
-    rows : one per finished job, as `app.db.study_rows` reads them: model, setting, seed, protocol, edition, accuracy, chance, IIS, the
-        IIS of both controls and the gains over them, and points [[sparsity, kept, accuracy, arr], …]
+    rows : one per finished job, as `app.db.study_rows` reads them: model, setting, seed, protocol, edition, quantity, accuracy, chance,
+        IIS, the IIS of both controls and the gains over them, and points [[sparsity, kept, accuracy, arr], …]
     grid : models, the ids in their order; evolution, whether they are checkpoints of one run; sparsity_grids, [[s, …], …] or None
 
     Returns
@@ -70,15 +74,17 @@ def _warnings(rows: Sequence[dict[str, Any]], cells: Sequence[Cell], *, evolves:
     if near:
         warnings.append(
             f"Near chance, and so excluded from every comparison: {', '.join(near[:10])}{' and others' if len(near) > 10 else ''}. "
-            "Their ARR divides by an accuracy no better than guessing."
+            "Their ARR divides by a value no better than guessing."
         )
     if len({row["protocol"] for row in rows}) > 1:
         warnings.append("The rows are of two protocols, whose numbers cannot be compared.")
     if len({cell.setting.edition for cell in cells}) > 1:
         warnings.append(TWO_EDITIONS)
+    if len({cell.setting.quantity for cell in cells}) > 1:
+        warnings.append(TWO_QUANTITIES)
     if len({cell.seeds for cell in cells}) > 1:
         warnings.append("Not every cell has all seeds yet, so some values are means over fewer seeds.")
-    measured = {(cell.model, replace(cell.setting, edition=0)) for cell in cells}
+    measured = {(cell.model, replace(cell.setting, edition=0, quantity="")) for cell in cells}
     expected = len({model for model, _ in measured}) * len({setting for _, setting in measured})
     if len(measured) < expected:
         warnings.append(f"{expected - len(measured)} of {expected} cells have no result, so some comparisons are over fewer models.")

@@ -50,15 +50,21 @@ class Value:
 
 @dataclass(frozen=True)
 class Setting:
-    """Data set, library and edition of the activations, which cells must share to be compared."""
+    """Data set, library, edition of the activations and retained quantity, which cells must share to be compared."""
 
     dataset: str
     dataset_name: str
     library: str
     concept_count: int
     edition: int
+    quantity: str
     library_dataset: str | None
     library_dataset_name: str | None
+
+    @property
+    def quantity_in_words(self) -> str:
+        """What is retained: accuracy, or mean average precision of multi-label data."""
+        return self.quantity.replace("_", " ")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-serialisable values."""
@@ -186,6 +192,7 @@ def _setting(row: dict[str, Any]) -> Setting:
         library=row["library"],
         concept_count=row["concept_count"],
         edition=row["edition"],
+        quantity=row["quantity"],
         library_dataset=row["library_dataset"],
         library_dataset_name=row["library_dataset_name"],
     )

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.explanations.images import ClassProbability
+from iis_schemas.names import QuantityName
 
 _AT = "/v1/predictors/prd_01jz3vc0a2c4e6g8j0m2n4p6r8"
 _JOB = "/v1/jobs/job_01jz3v9a1b3c5d7e9f1g3h5j7k"
@@ -18,6 +19,7 @@ PREDICTOR_EXAMPLE: dict[str, Any] = {
     "kept": 20,
     "sparsity": 0.9,
     "concept_count": 200,
+    "quantity": "accuracy",
     "accuracy": 0.873,
     "arr": 0.941,
     "created_at": "2026-01-12T09:31:12Z",
@@ -43,6 +45,7 @@ class PredictorView(BaseModel):
     kept: int = Field(description="k, concepts that each image keeps")
     sparsity: float
     concept_count: int = Field(description="M")
+    quantity: QuantityName = Field(default="accuracy", description="What `accuracy` is; of multi-label data mean average precision")
     accuracy: float = Field(description="On the test images of the job")
     arr: float = Field(description="As a share of the accuracy of the whole representation")
     created_at: datetime

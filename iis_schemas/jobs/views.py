@@ -17,6 +17,7 @@ from iis_schemas.names import (
     OptimizerName,
     PrecisionName,
     ProtocolName,
+    QuantityName,
     TrainedPart,
     VerdictCode,
 )
@@ -56,6 +57,7 @@ class ScoreSummary(BaseModel):
     edition: int
     verdict: VerdictCode | None
     near_chance: bool = Field(description="Whether IIS is not meaningful: withheld, or the accuracy is no better than chance")
+    quantity: QuantityName = Field(default="accuracy", description="What every accuracy is; of multi-label data mean average precision")
     accuracy: float | None = Field(description="Of the representation")
     accuracy_low: float | None
     accuracy_high: float | None

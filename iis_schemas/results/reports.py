@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.fields import ElementsView
 from iis_schemas.names import LibraryKind, ProtocolName, QuantityName, VerdictCode
+from iis_schemas.quantities import quantity_words
 from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
 
@@ -254,7 +255,7 @@ class Report(StoredModel):
     @property
     def quantity_in_words(self) -> str:
         """What is retained: accuracy, or mean average precision."""
-        return self.quantity.replace("_", " ")
+        return quantity_words(self.quantity)
 
 
 class TunedReport(Report):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iis_schemas.names import ProtocolName, VerdictCode
+from iis_schemas.names import ProtocolName, QuantityName, VerdictCode
 
 BOARD: dict[str, Any] = {
     "board": "5f2a90c1d3e8",
@@ -16,6 +16,7 @@ BOARD: dict[str, Any] = {
     "concept_count": 200,
     "protocol": "exact",
     "edition": 2,
+    "quantity": "accuracy",
     "details": None,
     "models": 7,
 }
@@ -67,6 +68,7 @@ class BoardView(BaseModel):
     concept_count: int = Field(description="M as requested")
     protocol: ProtocolName
     edition: int = Field(default=1, description="Of the activations. Scores of two editions do not compare")
+    quantity: QuantityName = Field(default="accuracy", description="What scores retain, and every accuracy of the board is")
     details: str | None = Field(description="Settings that differ from the defaults: phrases, cutoffs, parts, elements")
     models: int = Field(description="Number of scored models")
 

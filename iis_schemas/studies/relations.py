@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iis_schemas.names import QuantityName
+
 
 class Section(BaseModel):
     """Base of the parts of an analysis; a newer service may add fields."""
@@ -45,6 +47,7 @@ class SettingView(Section):
     library_dataset: str | None
     library_dataset_name: str | None = None
     edition: int = Field(default=1, description="Of the activations. Numbers of two editions do not compare")
+    quantity: QuantityName = Field(default="accuracy", description="What scores retain, and every accuracy of the section is")
 
 
 class LibrarySetting(SettingView):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import FailureReason
-from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName, VerdictCode
+from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, JobState, ProtocolName, QuantityName, VerdictCode
 from iis_schemas.studies.requests import STUDY_BODY, StudyGrid
 
 _AT = "/v1/studies/std_01jz3x0c3d5e7f9g1h3j5k7m9n"
@@ -185,6 +185,7 @@ ROW_EXAMPLE: dict[str, Any] = {
     "untrained": False,
     "protocol": "exact",
     "edition": 2,
+    "quantity": "accuracy",
     **_NUMBERS,
 }
 TABLE_EXAMPLE: dict[str, Any] = {
@@ -205,6 +206,9 @@ class TableRow(_Place):
     untrained: bool
     protocol: ProtocolName
     edition: int = Field(description="Of the activations. Numbers of two editions do not compare")
+    quantity: QuantityName = Field(
+        default="accuracy", description="What every accuracy of the row is; of multi-label data mean average precision"
+    )
     accuracy: float
     accuracy_low: float
     accuracy_high: float

@@ -46,6 +46,7 @@ def row(model: str, accuracy: float, iis: float | None, **values: Any) -> dict[s
         "seed": 0,
         "protocol": "exact",
         "edition": 2,
+        "quantity": "accuracy",
         "verdict": "too_close_to_chance" if near else "reads_through_concepts",
         "accuracy": accuracy,
         "accuracy_low": accuracy - 0.01,

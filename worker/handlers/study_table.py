@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         ("seed", pa.int64()),
         ("protocol", pa.string()),
         ("edition", pa.int32()),
+        ("quantity", pa.string()),
         ("verdict", pa.string()),
         *((f"{name}{end}", pa.float64()) for name in _WITH_INTERVAL for end in ("", "_low", "_high")),
         *((name, pa.float64()) for name in _PANEL),

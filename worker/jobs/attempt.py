@@ -19,9 +19,11 @@ from sqlalchemy.orm import Session
 from app.db import transitions
 from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
+from app.traces import span
 from iis_engine.progress import no_progress
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
+from worker.jobs.outputs import warnings_of
 from worker.jobs.progress import ProgressThrottle
 from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
@@ -165,19 +167,20 @@ class Attempt(AbstractContextManager["Attempt"]):
         before : work that belongs to the stage and precedes it
         """
         began = time.monotonic()
-        self.stage_event(stage, "started", part=part, workspace=workspace or self.workspace)
-        if before is not None:
-            before()
-        result = self.compute(
-            stage,
-            arguments,
-            network=network,
-            workspace=workspace,
-            on_progress=ProgressThrottle(lambda done, total, eta: self._report(stage, part, done, total, eta)),
-            on_output=on_output,
-        )
-        for warning in result.get("warnings", ()):
-            self.write(lambda session, text=warning: transitions.add_event(session, self.job_id, self.token, "warning", {"message": text}))
+        with span(f"stage {stage}", {"iis.job.id": self.job_id, **({} if part is None else {"iis.stage.part": part})}):
+            self.stage_event(stage, "started", part=part, workspace=workspace or self.workspace)
+            if before is not None:
+                before()
+            result = self.compute(
+                stage,
+                arguments,
+                network=network,
+                workspace=workspace,
+                on_progress=ProgressThrottle(lambda done, total, eta: self._report(stage, part, done, total, eta)),
+                on_output=on_output,
+            )
+        if warnings := warnings_of(result):
+            self.write(lambda session: self._add_warnings(session, warnings))
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
@@ -219,6 +222,10 @@ class Attempt(AbstractContextManager["Attempt"]):
             path.parent.mkdir(exist_ok=True)
             self.artifacts.fetch(upload.sha256, path, self.stop.check)
         return path
+
+    def _add_warnings(self, session: Session, warnings: list[str]) -> None:
+        for text in warnings:
+            transitions.add_event(session, self.job_id, self.token, "warning", {"message": text})
 
     def _read(self, session: Session) -> JobRows:
         job = session.get_one(Job, self.job_id)

@@ -10,6 +10,7 @@ from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.access import is_downloaded
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import fetch_model
+from worker.jobs.outputs import require_shown
 from worker.sandbox.outcomes import StageRefused
 
 
@@ -48,7 +49,14 @@ def checked_model(attempt: Attempt, model: Model) -> Model:
 
 
 def mark_ready(session: Session, table: type[Model | Dataset], row_id: str, found: Json) -> None:
-    """Store what a check found, if the row is still pending."""
+    """Store what a check found, if the row is still pending.
+
+    Raises
+    ------
+    ChildLost
+        When the child process sent more than a check finds.
+    """
+    require_shown([found["digest"], found["info"]], "a description")
     session.execute(
         update(table)
         .where(table.id == row_id, table.state == "pending")

@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,9 @@ SPARSE_BYTES_MAX, SPARSE_FACTOR = 1 << 30, 64
 """Larger files must take up at least this share of their size on disk; file systems that compress seldom reach it."""
 _BLOCK_BYTES = 512
 FLOAT = np.dtype("<f4")
+SHOWN_BYTES_MAX, SHOWN_VALUES_MAX = 16 << 20, 1 << 20
+"""Of JSON that one answer of the API repeats; each value takes up to some hundred bytes of memory there."""
+WARNINGS_MAX, WARNING_CHARACTERS_MAX = 100, 4000
 _HEADER_ERRORS = (ValueError, TypeError, KeyError, OverflowError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 """Exceptions of NumPy's parser of headers, which are Python literals."""
 
@@ -59,22 +63,57 @@ def open_output(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_json(path: Path, *, bytes_max: int = JSON_BYTES_MAX) -> Any:
+def read_json(path: Path, *, bytes_max: int = JSON_BYTES_MAX, values_max: int | None = None) -> Any:
     """The JSON content of a file that the compute process wrote.
 
     Raises
     ------
     OutputInvalid
-        For a file that is larger than `bytes_max` or is not JSON.
+        For a file that is larger than `bytes_max`, has more values than `values_max`, or is not JSON.
     """
     with open_output(path) as file:
         content = file.read(bytes_max + 1)
     if len(content) > bytes_max:
         raise OutputInvalid(path, f"it has more than {bytes_max:,} bytes")
+    if values_max is not None and _value_count(content) > values_max:
+        raise OutputInvalid(path, f"it has more than {values_max:,} values")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise OutputInvalid(path, "it is not JSON") from error
+
+
+def read_shown_json(path: Path) -> Any:
+    """The JSON content of a file that answers of the API repeat.
+
+    Raises
+    ------
+    OutputInvalid
+        As `read_json`, with the bounds of what is shown.
+    """
+    return read_json(path, bytes_max=SHOWN_BYTES_MAX, values_max=SHOWN_VALUES_MAX)
+
+
+def require_shown(found: object, title: str) -> None:
+    """Check the size of a part of a stage's reply that answers of the API repeat.
+
+    Raises
+    ------
+    ChildLost
+    """
+    content = json.dumps(found).encode()
+    if len(content) > SHOWN_BYTES_MAX or _value_count(content) > SHOWN_VALUES_MAX:
+        raise ChildLost(f"The compute process sent {title} of {len(content):,} bytes, more than a stage sends.")
+
+
+def warnings_of(result: dict[str, Any]) -> list[str]:
+    """The first warnings of a stage's reply, each shortened; no stage has more."""
+    return [str(text)[:WARNING_CHARACTERS_MAX] for text in islice(result.get("warnings", ()), WARNINGS_MAX)]
+
+
+def _value_count(content: bytes) -> int:
+    """Upper bound of the number of JSON values."""
+    return content.count(b",") + content.count(b"[") + content.count(b"{") + 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from app.db.lists.job_summaries import summarise
 from app.db.models import Concept, ConceptLibrary, Curve, CurvePoint, DroppedPhrase, Job, Json, Plot, Predictor, Result
 from iis_schemas.concept_libraries import MAX_DIMENSION
 from worker.jobs.configuration import inputs_of, notes_of_vision_language_model
-from worker.jobs.outputs import MatrixFile, OutputInvalid, open_matrix, read_json
+from worker.jobs.outputs import MatrixFile, OutputInvalid, open_matrix, read_json, read_shown_json
 
 ROWS_PER_INSERT = 500
+CONCEPT_CHARACTERS_MAX = 64 * 1024  # of its JSON; a page of the API has up to a hundred concepts
 CONCEPT_COLUMNS = ("origin", "label", "details", "exemplars")  # fields taken from the child process
 DROPPED_COLUMNS = ("text", "reason", "details")
 POINT_COLUMNS = ("kept", "sparsity", "accuracy", "accuracy_low", "accuracy_high", "arr", "arr_low", "arr_high", "arr_chance_corrected")
@@ -60,14 +62,14 @@ def add_results(
     plots : (name, format, sha256) of each figure
     predictors : None for a protocol that stores no heads
     """
-    content = read_json(report)
+    content = read_shown_json(report)
     if job.library_dataset_id is not None:
         content["library"]["dataset"] = job.library_dataset_id  # the data set whose images show the concepts
     if "elements" in content["library"]:
         content["library"]["elements"] = _elements_of(session, job, library_id)
     content["configuration"] = content.get("configuration", {}) | inputs_of(session, job)
     content["notes"] = [*content.get("notes", []), *notes_of_vision_language_model(session, job)]
-    metrics = read_json(panel)["concepts"]
+    metrics = read_shown_json(panel)["concepts"]
     session.add(Result(job_id=job.id, library_id=library_id, report=content, concept_metrics=metrics))
     _add_curve(session, job.id, "library", content["points"])
     for name, control in content["controls"].items():
@@ -97,6 +99,8 @@ def _add_library(session: Session, job: Job, library: FittedLibrary, matrix: Mat
     described = read_json(library.concepts)
     if len(described) != matrix.count:
         raise OutputInvalid(library.concepts, f"it describes {len(described):,} concepts, and there are {matrix.count:,} vectors")
+    if max((len(json.dumps(concept)) for concept in described), default=0) > CONCEPT_CHARACTERS_MAX:
+        raise OutputInvalid(library.concepts, f"it describes a concept by more than {CONCEPT_CHARACTERS_MAX:,} characters")
     row = ConceptLibrary(
         id=new_id("library"),
         owner_id=job.owner_id,

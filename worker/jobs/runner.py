@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
+from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import transitions
@@ -14,6 +15,7 @@ from app.db.session import is_outage
 from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import wake_worker
 from app.storage import StorageUnavailable
+from app.traces import mark_failed, span
 from worker.jobs.attempt import Attempt
 from worker.jobs.explain import run_explain
 from worker.jobs.finetune import run_finetune
@@ -90,15 +92,19 @@ def run_job(runtime: Runtime, job_id: str) -> str | None:
 
 def _run_claimed(runtime: Runtime, job_id: str, token: str, stop: Stop) -> tuple[str, str]:
     attempt = Attempt(runtime, job_id, token, stop)
-    kind = attempt.rows.job.kind
-    with attempt:
-        log.info("attempt_started", kind=kind, attempt=attempt.rows.job.attempt)
+    job = attempt.rows.job
+    kind, about = job.kind, {"iis.job.id": job_id, "iis.job.attempt": job.attempt, "iis.worker": runtime.name}
+    with attempt, span(f"job {kind}", about, parent=job.traceparent, kind=SpanKind.CONSUMER) as opened:
+        log.info("attempt_started", kind=kind, attempt=job.attempt)
         try:
             end = _run_to_end(attempt)
         except CancelRequested:
             runtime.child.kill()
             attempt.end(lambda session: transitions.finish_cancel(session, job_id, token))  # before the folder, which may be large
             end = "canceled"
+        opened.set_attribute("iis.job.end", end)
+        if end == "failed":
+            mark_failed(opened, "job_failed")
     return kind, end
 
 

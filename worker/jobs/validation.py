@@ -16,6 +16,7 @@ from worker.jobs.access import is_downloaded
 from worker.jobs.attempt import Attempt
 from worker.jobs.inputs import Phrases, Sources, fetch_dataset, reading_key, write_phrases
 from worker.jobs.model_checks import check_model, mark_ready, refuse_too_wide
+from worker.jobs.outputs import require_shown
 from worker.jobs.pipeline import Pipeline
 from worker.jobs.score import classes_stage, phrases_stage
 from worker.sandbox.outcomes import StageRefused
@@ -63,6 +64,7 @@ def run_check_concept_set(attempt: Attempt) -> None:
         if dataset is None:
             raise StageRefused("dataset_missing", "The job names no data set.", "from_classes")
         found = attempt.run_stage("gather_phrases", {"classes": _class_names(dataset), "class_names": class_names})
+        require_shown(found, "phrases")
         phrases, dropped = found["phrases"], found["dropped"]
     if phrases and attempt.rows.vlm is not None:
         found = _drop_similar(attempt, attempt.rows.vlm, phrases, class_names)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db.models import Json
 from app.storage import StorageUnavailable
 from app.worker_queries import REPLY_EXPIRY_SECONDS, REPLY_PREFIX
+from worker.jobs.outputs import require_shown
 from worker.metrics import QUERY_SECONDS
 from worker.queries.context import WARM_PROCESSES, Query
 from worker.queries.dataset_cache import DatasetNotReady
@@ -159,6 +160,7 @@ class QueryServer:
         began = time.monotonic()
         try:
             reply: Json = {"result": dispatcher.run(Query(owner_id, query["kind"], query["about"], began + seconds))}
+            require_shown(reply, "an answer")  # which the API holds in memory
         except StageRefused as error:
             reply = {"refused": error.error}
         except Interrupted:

@@ -14,6 +14,7 @@ from app.db.study_rows import ENDS, reported
 BATCH_ROWS = 500
 SUMMARISED = (
     "edition",
+    "quantity",
     "verdict",
     "chance",
     *(f"{name}{end}" for name in ("accuracy", "few_concepts_mean", "iis", "gain_isotropic", "gain_matched") for end in ENDS),

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueCon
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
+from app.traces import current_traceparent
 
 
 class JobTask(Base):
@@ -36,6 +37,7 @@ class JobTask(Base):
     lease_token: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     worker: Mapped[str | None]  # name of the worker of the latest attempt
+    traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of the stage's span (app.traces)
     created_at: Mapped[datetime] = created_at_column()
     claimed_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.http.admission.capacity import Capacity
+from app.http.admission.clients import owner_name
 from app.http.admission.slots import Slots
 from app.http.shutdown import Shutdown
 
@@ -22,7 +23,7 @@ class Admitted:
 
     Attributes
     ----------
-    client : whose requests in flight are counted together: an API key, or an address
+    client : whose requests in flight are counted together: an address or an API key, after authentication the owner of the key
     owner_id : owner of the API key once it is authenticated; slots are given to owners in turn
     """
 
@@ -38,6 +39,18 @@ class Admitted:
     def shutdown(self) -> Shutdown:
         """The end of the process, at which waits end."""
         return self._capacity.shutdown
+
+    def count_as_owner(self, owner_id: str) -> bool:
+        """Count the request among those of its owner, who may have many API keys; False if the owner has too many in progress."""
+        self.owner_id, owner, requests = owner_id, owner_name(owner_id), self._capacity.requests
+        if owner == self.client:
+            return True
+        requests.remove(self.client)
+        if not requests.add(owner):
+            requests.readd(self.client)
+            return False
+        self.client = owner
+        return True
 
     def use_slots(self, slots: Slots) -> None:
         """Take slots of another kind from now on."""

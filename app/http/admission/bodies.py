@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope
 
@@ -26,14 +27,16 @@ class Body:
 
     Parameters
     ----------
-    budget, client : where its bytes are counted until `end`
+    budget : where its bytes are counted until `end`
+    client_of : who sends it when its first bytes arrive, which is known better after authentication
     min_bytes_per_second : lowest mean rate after GRACE_SECONDS
     """
 
-    def __init__(self, scope: Scope, receive: Receive, budget: InFlight, client: str, min_bytes_per_second: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, budget: InFlight, client_of: Callable[[], str], min_bytes_per_second: float) -> None:
         self._receive = receive
         self._budget = budget
-        self._client = client
+        self._client_of = client_of
+        self._client = ""
         self._min_bytes_per_second = min_bytes_per_second
         self._declared = _declared_bytes(scope)
         self._reserved = 0
@@ -54,6 +57,7 @@ class Body:
         if self.complete:
             return await self._receive()
         if self._began is None:
+            self._client = self._client_of()
             self._reserve(self._declared or 0)
             self._began = time.monotonic()
         deadline = self._began + GRACE_SECONDS + self._received / self._min_bytes_per_second

@@ -15,6 +15,7 @@ OTHER_CONNECTIONS = 4  # key look-ups, readiness, metrics, one to spare
 
 HEAVY_ROUTES = frozenset(
     {
+        ("GET", "/v1/leaderboard"),
         ("POST", "/v1/studies"),
         ("POST", "/v1/studies/estimate"),
         ("POST", "/v1/studies/{study_id}/extend"),

@@ -47,11 +47,17 @@ def client_of(scope: Scope, api_key_secret: str) -> Client:
 
 
 def counted_as(client: Client, known_keys: KnownKeys[Any]) -> str:
-    """Name under which a request is counted: its key where the key can be valid, otherwise its address."""
+    """Name under which a request is counted: the owner of a known key, another key that can be valid, otherwise its address."""
     key = client.key_digest
-    if key is None or client.has_checksum is False or (client.has_checksum is None and not known_keys.is_known(key)):
-        return f"address {client.address}"
-    return f"key {key}"
+    owner_id = None if key is None else known_keys.owner_of(key)
+    if owner_id is not None:
+        return owner_name(owner_id)
+    return f"address {client.address}" if key is None or not client.has_checksum else f"key {key}"
+
+
+def owner_name(owner_id: str) -> str:
+    """Name under which all requests of an owner are counted, who may have many keys."""
+    return f"owner {owner_id}"
 
 
 def address_of(scope: Scope) -> str:

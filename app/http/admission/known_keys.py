@@ -36,15 +36,15 @@ class KnownKeys(Generic[Found]):
         self._asked: dict[str, list[asyncio.Future[Found | None]]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._refusals: OrderedDict[str, tuple[float, Unauthorized]] = OrderedDict()
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, str] = OrderedDict()
 
-    def is_known(self, digest: str) -> bool:
-        """Whether this process has seen the key to be valid; it may have been revoked since."""
-        return digest in self._known
+    def owner_of(self, digest: str) -> str | None:
+        """Owner of a key that this process has seen to be valid; it may have been revoked since."""
+        return self._known.get(digest)
 
-    def remember(self, digest: str) -> None:
-        """Note a valid key."""
-        self._known[digest] = None
+    def remember(self, digest: str, owner_id: str) -> None:
+        """Note the owner of a valid key."""
+        self._known[digest] = owner_id
         self._known.move_to_end(digest)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)

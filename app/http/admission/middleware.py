@@ -40,8 +40,8 @@ class AdmissionMiddleware:
             await api_error_response(scope["state"]["request_id"], over_capacity())(scope, receive, send)
             return
         budget = self._capacity.stored_bodies if is_stored(scope) else self._capacity.memory_bodies
-        body = Body(scope, receive, budget, name, self._settings.body_min_bytes_per_second)
         admitted = scope["state"]["admitted"] = Admitted(self._capacity, name)
+        body = Body(scope, receive, budget, lambda: admitted.client, self._settings.body_min_bytes_per_second)
         try:
             await self.app(scope, body.receive, _with_deadline(send))
         finally:

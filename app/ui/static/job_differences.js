@@ -24,6 +24,9 @@ export function describeDifferences(jobs) {
   if (new Set(jobs.map(({ report }) => report.edition ?? 1)).size > 1) {
     sentences.push("These jobs have different editions of the activations, whose scores do not compare; the table below lists them.");
   }
+  if (new Set(jobs.map(({ report }) => report.quantity ?? "accuracy")).size > 1) {
+    sentences.push("These jobs retain different quantities, accuracy and mean average precision; their scores do not compare.");
+  }
   const different = SETTINGS.filter(([, valueOf]) => new Set(jobs.map(valueOf)).size > 1).map(([name]) => name);
   if (different.length) {
     sentences.push(`These jobs differ in ${different.join(", ")}. IIS depends on these settings; compare the scores with care.`);

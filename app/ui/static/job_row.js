@@ -8,7 +8,7 @@ import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned
 import { describeJob, describeProgress, isFinished, stateName } from "./job_formatting.js";
 import { stateLabel } from "./job_heading.js";
 import { tagLinks } from "./list_filters.js";
-import { describeVerdict } from "./report_formatting.js";
+import { describeVerdict, quantityName } from "./report_formatting.js";
 import { datasetName, modelName } from "./resource_names.js";
 import { valueScale } from "./score_scale.js";
 
@@ -121,7 +121,7 @@ function scoreSummary(summary) {
     el("span", {}, iisAbbreviation(), " ", el("strong", {}, formatNumber(iis)), " ", formatHalfWidth(low, high)),
     el("span", {}, " gain ", el("strong", {}, formatSigned(matched))),
     el("span", {}, " few concepts ", el("strong", {}, formatPercent(few))),
-    el("span", {}, " accuracy ", el("strong", {}, formatPercent(accuracy))),
+    el("span", {}, ` ${quantityName(summary)} `, el("strong", {}, formatPercent(accuracy))),
   );
   return [
     verdict ? el("p", { class: `job-verdict ${tone}` }, el("span", { class: "verdict-symbol", "aria-hidden": "true" }, symbol), " ", title) : "",

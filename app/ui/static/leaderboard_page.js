@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { announce, byId, el, emptyState, loadInto, table } from "./dom.js";
 import { formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent, isMissing } from "./formatting.js";
+import { quantityName, quantityTitle } from "./report_formatting.js";
 
 /** @import { Board, BoardEntry, Column, Leaderboard } from "../types.d.ts" */
 
@@ -33,8 +34,9 @@ function boardQuery({ board }) {
 /** @param {Board} board */
 function describeBoard(board) {
   const protocol = board.protocol === "reference" ? ", reference protocol" : "";
+  const quantity = board.quantity === "mean_average_precision" ? `, ${quantityName(board)}` : "";
   const details = board.details ? `, ${board.details}` : "";
-  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol}${details} (${formatCount(board.models, "model")})`;
+  return `${board.dataset_name}, ${board.library}, ${board.concept_count} concepts${protocol}${quantity}${details} (${formatCount(board.models, "model")})`;
 }
 
 /** @param {Leaderboard} leaderboard */
@@ -74,8 +76,8 @@ function ranking(board, entries) {
     ["Rank", ({ rank, tied }) => el("span", { class: "rank" }, isMissing(rank) ? "–" : `${rank}${tied ? " tied" : ""}`)],
     ["Model", ({ job, name }) => el("a", { href: `/jobs/${job}` }, name)],
     ["IIS", (entry) => (entry.near_chance ? "near chance" : `${formatNumber(entry.iis)} ${formatHalfWidth(entry.iis_low, entry.iis_high)}`), "number"],
-    ["Accuracy", (entry) => formatPercent(entry.accuracy), "number"],
-    ["Accuracy at 5\u00a0to\u00a030 concepts", (entry) => formatPercent(entry.few_concepts_mean), "number"],
+    [quantityTitle(board), (entry) => formatPercent(entry.accuracy), "number"],
+    [`${quantityTitle(board)} at 5\u00a0to\u00a030 concepts`, (entry) => formatPercent(entry.few_concepts_mean), "number"],
     ...gainColumns(entries),
     ["Jobs", (entry) => entry.jobs, "number"],
   ];

@@ -63,7 +63,7 @@ export const quantityTitle = (report) => capitalise(quantityName(report));
 
 /**
  * The name of the quantity of several reports; both names where they differ.
- * @param {Pick<Report, "quantity">[]} reports
+ * @param {Pick<Report, "quantity">[]} reports or other values with a quantity
  */
 export const commonQuantityName = (reports) => [...new Set(reports.map(quantityName))].toSorted().join(" or ");
 

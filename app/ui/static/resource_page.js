@@ -3,9 +3,9 @@
 import { get, request } from "./api.js";
 import { announce, byId, el, errorNotice, inputById, loadInto, section, table } from "./dom.js";
 import { escapeInvisible } from "./escaping.js";
-import { formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
+import { capitalise, formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
 import { describeJob, stateName } from "./job_formatting.js";
-import { describeVerdict } from "./report_formatting.js";
+import { commonQuantityName, describeVerdict, quantityName } from "./report_formatting.js";
 import { deleteResource } from "./resource_deletion.js";
 import { checkState } from "./resource_list.js";
 import { datasetName, modelName } from "./resource_names.js";
@@ -95,12 +95,16 @@ function jobsSection(jobs, uses, parameter) {
     const { symbol, title } = describeVerdict({ code });
     return [el("span", { "aria-hidden": "true" }, `${symbol} `), title];
   }
+  const quantity = commonQuantityName(jobs.data.flatMap((job) => summary(job) ?? [])) || "accuracy";
+  /** @type {Column<Job>} */
+  const retained = ["Retained", (job) => (summary(job) ? quantityName(summary(job) ?? {}) : "–")];
   /** @type {Column<Job>[]} */
   const columns = [
     ["Job", (job) => el("a", { href: `/jobs/${job.id}` }, job.name ?? describeJob(job))],
     [parameter === "model" ? "Data set" : "Model", other],
     ["Verdict or state", verdict],
-    ["Accuracy", (job) => formatPercent(summary(job)?.accuracy), "number"],
+    [capitalise(quantity), (job) => formatPercent(summary(job)?.accuracy), "number"],
+    ...(quantity.includes(" or ") ? [retained] : []),
     ["Few concepts", (job) => formatPercent(summary(job)?.few_concepts_mean), "number"],
     ["IIS", (job) => formatNumber(summary(job)?.iis), "number"],
     ["Gain", (job) => formatSigned(summary(job)?.gain_matched), "number"],

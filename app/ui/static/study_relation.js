@@ -3,7 +3,8 @@
 import { colour, seriesStyle, translucent } from "./charts.js";
 import { el, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
-import { formatInterval, formatNumber, formatPercent } from "./formatting.js";
+import { capitalise, formatInterval, formatNumber, formatPercent } from "./formatting.js";
+import { commonQuantityName, quantityName } from "./report_formatting.js";
 import { describeSetting, formatEstimate, formatMeasurement } from "./study_formatting.js";
 import { MAX_LEGEND_NAMES, lazyPlot } from "./study_plots.js";
 import { excludedModels, settingView, undefinedReasons } from "./study_setting.js";
@@ -13,8 +14,9 @@ import { excludedModels, settingView, undefinedReasons } from "./study_setting.j
 /** @param {Relation[]} relations */
 export function relationSection(relations) {
   if (!relations.length) return null;
-  const help = "A relation of IIS to accuracy is read beside that of matched directions, which have the library's statistics and no concepts, and beside that of the gains over them. p is adjusted over all sentences of the study (Holm).";
-  return section("relation", "IIS against accuracy", el("p", { class: "help" }, help), relations.map(relationView));
+  const quantity = commonQuantityName(relations);
+  const help = `A relation of IIS to ${quantity} is read beside that of matched directions, which have the library's statistics and no concepts, and beside that of the gains over them. p is adjusted over all sentences of the study (Holm).`;
+  return section("relation", `IIS against ${quantity}`, el("p", { class: "help" }, help), relations.map(relationView));
 }
 
 /** @typedef {{name: string, title: string, valueOf: (point: RelationPoint) => Measurement | null}} Quantity */
@@ -41,38 +43,39 @@ function quantities(points) {
 }
 
 /**
- * A quantity of the models against their accuracy.
- * @param {RelationPoint[]} all
- * @param {Quantity} quantity
+ * A number of the models against their accuracy, or what is in its place.
+ * @param {Relation} relation
+ * @param {Quantity} number
  */
-function accuracyPlot(all, { name, title, valueOf }) {
-  const points = all.flatMap((point) => {
+function accuracyPlot(relation, { name, title, valueOf }) {
+  const retained = quantityName(relation);
+  const points = relation.points.flatMap((point) => {
     const value = valueOf(point);
     return value ? [{ point, value }] : [];
   });
   const descriptions = points.map(({ point, value }) => `${point.label} ${formatNumber(value.value)} at ${formatPercent(point.accuracy.value)}`);
   const makePlot = () => ({
-    traces: points.map(({ point, value }, index) => scatterTrace(point, name, value, index, points.length > MAX_LEGEND_NAMES)),
+    traces: points.map(({ point, value }, index) => scatterTrace(point, [name, retained], value, index, points.length > MAX_LEGEND_NAMES)),
     layout: {
-      xaxis: { title: "Accuracy of the representation", tickformat: ".0%" },
+      xaxis: { title: `${capitalise(retained)} of the representation`, tickformat: ".0%" },
       yaxis: { title, zeroline: name !== "IIS" },
       hovermode: "closest",
       showlegend: points.length <= MAX_LEGEND_NAMES,
     },
   });
-  return lazyPlot(`${title} against accuracy: ${descriptions.join("; ")}.`, makePlot);
+  return lazyPlot(`${title} against ${retained}: ${descriptions.join("; ")}.`, makePlot);
 }
 
 /** @param {Relation} relation */
 function relationView(relation) {
   /** @type {[string, Correlations][]} */
   const correlations = [];
-  if (relation.accuracy) correlations.push(["representation accuracy", relation.accuracy]);
-  if (relation.given_accuracy) correlations.push(["published accuracy", relation.given_accuracy]);
+  if (relation.accuracy) correlations.push([`representation ${quantityName(relation)}`, relation.accuracy]);
+  if (relation.given_accuracy) correlations.push([`published ${quantityName(relation)}`, relation.given_accuracy]);
   return settingView(
     relation,
     correlations.flatMap(([, { sentences }]) => sentences.map((sentence) => el("p", {}, sentence))),
-    relation.points.length ? quantities(relation.points).map((quantity) => accuracyPlot(relation.points, quantity)) : null,
+    relation.points.length ? quantities(relation.points).map((number) => accuracyPlot(relation, number)) : null,
     relation.n >= 2 ? correlationTable(relation, correlations) : null,
     excludedModels(relation),
   );
@@ -110,12 +113,12 @@ function correlationTable(setting, correlations) {
 
 /**
  * @param {RelationPoint} point
- * @param {string} name of the quantity
+ * @param {[y: string, x: string]} names
  * @param {Measurement} quantity
  * @param {number} index
  * @param {boolean} labelled label the point itself instead of listing it in the legend
  */
-function scatterTrace(point, name, quantity, index, labelled) {
+function scatterTrace(point, [name, retained], quantity, index, labelled) {
   const { colour: shade, symbol } = seriesStyle(index);
   const label = escapeLabel(point.label);
   /** @param {Measurement} measurement */
@@ -129,7 +132,7 @@ function scatterTrace(point, name, quantity, index, labelled) {
     width: 3,
   });
   const accuracyInterval = formatInterval(point.accuracy.low, point.accuracy.high);
-  const tooltip = [label, `${name} ${formatMeasurement(quantity)}`, `accuracy ${formatPercent(point.accuracy.value)} (${accuracyInterval})`];
+  const tooltip = [label, `${name} ${formatMeasurement(quantity)}`, `${retained} ${formatPercent(point.accuracy.value)} (${accuracyInterval})`];
   const text = labelled
     ? { mode: "markers+text", texttemplate: label, textposition: "top center", textfont: { size: 10.5 } }
     : { mode: "markers" };

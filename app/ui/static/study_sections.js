@@ -3,7 +3,8 @@
 import { bandedLine, colour, seriesStyle, translucent } from "./charts.js";
 import { el, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
-import { formatNumber, formatPercent } from "./formatting.js";
+import { capitalise, formatNumber, formatPercent } from "./formatting.js";
+import { quantityName } from "./report_formatting.js";
 import { describeSetting, formatEstimate, formatMeasurement, nearChanceRanges } from "./study_formatting.js";
 import { MAX_LEGEND_NAMES, discardRemovedPlots, lazyPlot } from "./study_plots.js";
 import { relationSection } from "./study_relation.js";
@@ -46,6 +47,7 @@ function evolutionSection(runs) {
 function evolutionView(run) {
   const { points, epochs_given: hasEpochs } = run;
   const unit = hasEpochs ? "epoch" : "checkpoint";
+  const quantity = quantityName(run);
   /**
    * @param {string} name
    * @param {(point: EvolutionPoint) => Measurement | null} valueOf
@@ -69,16 +71,16 @@ function evolutionView(run) {
   };
   const descriptions = points.map(({ epoch, accuracy, iis, near_chance: nearChance }) => {
     const score = nearChance || !iis ? "none, near chance" : formatNumber(iis.value);
-    return `${unit} ${epoch}: accuracy ${formatPercent(accuracy.value)}, IIS ${score}`;
+    return `${unit} ${epoch}: ${quantity} ${formatPercent(accuracy.value)}, IIS ${score}`;
   });
   const makePlot = () => ({
     traces: [
       ...line("IIS", ({ iis, near_chance: nearChance }) => (nearChance ? null : iis), 0),
-      ...line("Accuracy", ({ accuracy }) => accuracy, 1),
+      ...line(capitalise(quantity), ({ accuracy }) => accuracy, 1),
     ],
     layout: {
       xaxis: { title: hasEpochs ? "Epoch" : "Checkpoint" },
-      yaxis: { title: "IIS, accuracy", rangemode: "tozero" },
+      yaxis: { title: `IIS, ${quantity}`, rangemode: "tozero" },
       hovermode: "closest",
       shapes: nearChanceRanges(points).map(([x0, x1]) => ({
         type: "rect",

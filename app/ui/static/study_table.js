@@ -1,16 +1,16 @@
 // Table of a study's results, with downloads.
 
 import { downloadItem, downloadList, el, emptyState } from "./dom.js";
-import { formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent } from "./formatting.js";
-import { describeVerdict } from "./report_formatting.js";
+import { capitalise, formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent } from "./formatting.js";
+import { commonQuantityName, describeVerdict, quantityName } from "./report_formatting.js";
 import { sortableTable } from "./sortable_table.js";
 
 /** @import { SortableColumn, Study, StudyGrid, StudyRow, TableView } from "../types.d.ts" */
 
-/** @type {Record<string, {title: string, available: (grid: StudyGrid, rows: StudyRow[]) => boolean}>} */
+/** @type {Record<string, {title: string | ((quantity: string) => string), available: (grid: StudyGrid, rows: StudyRow[]) => boolean}>} */
 const FIGURES = {
-  iis_accuracy: { title: "IIS against accuracy", available: () => true },
-  gain_accuracy: { title: "Gains against accuracy", available: () => true },
+  iis_accuracy: { title: (quantity) => `IIS against ${quantity}`, available: () => true },
+  gain_accuracy: { title: (quantity) => `Gains against ${quantity}`, available: () => true },
   evolution: { title: "Evolution", available: (grid) => grid.evolution },
   concept_counts: { title: "Concept counts", available: (_, rows) => hasSeveralCounts(rows) },
   sparsity_grids: { title: "Sparsity grids", available: (grid) => grid.sparsity_grids.length > 0 },
@@ -28,12 +28,16 @@ const VARIED = [
   ["concept_count", { heading: "M", value: (row) => row.concept_count, cell: (row) => row.concept_count, kind: "number" }],
   ["library_dataset", { heading: "Library from", value: (row) => row.library_dataset_name ?? "", cell: (row) => row.library_dataset_name ?? "same data set" }],
   ["edition", { heading: "Edition", value: (row) => row.edition, cell: (row) => row.edition, kind: "number" }],
+  ["quantity", { heading: "Retained", value: (row) => quantityName(row), cell: (row) => quantityName(row) }],
   ["seed", { heading: "Seed", value: (row) => row.seed, cell: (row) => row.seed, kind: "number" }],
 ];
 
-/** @type {SortableColumn<StudyRow>[]} */
-const SCORES = [
-  { heading: "Accuracy", value: (row) => row.accuracy, cell: formatAccuracy, kind: "number" },
+/**
+ * @param {StudyRow[]} rows
+ * @returns {SortableColumn<StudyRow>[]}
+ */
+const scores = (rows) => [
+  { heading: capitalise(commonQuantityName(rows)), value: (row) => row.accuracy, cell: formatAccuracy, kind: "number" },
   { heading: "IIS", value: (row) => row.iis, cell: formatIis, kind: "number" },
   { heading: "5 to 30 concepts", value: (row) => row.few_concepts_mean, cell: (row) => formatPercent(row.few_concepts_mean), kind: "number" },
   {
@@ -87,7 +91,7 @@ function hasSeveralCounts(rows) {
  */
 function columnsFor(rows) {
   const varied = VARIED.filter(([name]) => new Set(rows.map((row) => row[name])).size > 1).map(([, column]) => column);
-  return [MODEL, ...varied, ...SCORES];
+  return [MODEL, ...varied, ...scores(rows)];
 }
 
 /**
@@ -103,7 +107,8 @@ export function resultsTable(study, rows, view) {
    * @param {string} format
    */
   const figureLink = (name, format) => el("a", { href: study.links[`figures/${name}.${format}`] }, format.toUpperCase());
-  const items = figures.map(([name, { title }]) => el("li", {}, `${title}: `, figureLink(name, "png"), ", ", figureLink(name, "svg")));
+  const quantity = commonQuantityName(rows);
+  const items = figures.map(([name, { title }]) => el("li", {}, `${typeof title === "string" ? title : title(quantity)}: `, figureLink(name, "png"), ", ", figureLink(name, "svg")));
   return [
     el("h2", {}, `Table of ${formatCount(rows.length, "result")}`),
     downloadList(downloadItem(study.links["table.csv"], "CSV"), downloadItem(study.links["table.parquet"], "Parquet"), items),

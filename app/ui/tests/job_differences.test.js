@@ -17,6 +17,12 @@ test("jobs of two editions do not compare", () => {
   assert.equal(describeDifferences([scored(2), scored(undefined)]).length, 1); // reports without an edition are of the first
 });
 
+test("accuracy and mean average precision do not compare", () => {
+  const labels = scored(2);
+  const [sentence] = describeDifferences([scored(2), { ...labels, report: { ...labels.report, quantity: "mean_average_precision" } }]);
+  assert.equal(sentence, "These jobs retain different quantities, accuracy and mean average precision; their scores do not compare.");
+});
+
 test("settings that differ are named", () => {
   assert.deepEqual(describeDifferences([scored(2), scored(2)]), []);
   const [sentence] = describeDifferences([scored(2), scored(2, { dataset: "dst_2", protocol: "reference" })]);

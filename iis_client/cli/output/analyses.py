@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from iis_client.cli.output.numbers import format_interval
+from iis_schemas.quantities import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.studies.analyses import AgreementView, AnalysisView
@@ -52,7 +53,8 @@ def analysis_view(analysis: AnalysisView) -> Iterator[RenderableType]:
 
 def _correlation_table(relations: Sequence[RelationView]) -> Table:
     headers = ("data set, library", "models", "IIS", "matched directions", "IIS given these", "few-concept gain", "gain in IIS")
-    table = Table(*headers, title="Spearman's rho with accuracy; gains are over matched directions")
+    quantity = quantity_words(*(relation.quantity for relation in relations))
+    table = Table(*headers, title=f"Spearman's rho with {quantity}; gains are over matched directions")
     for relation in relations:
         accuracy = relation.accuracy
         beside = accuracy.controls.matched, accuracy.partial.matched, accuracy.gains.few_gain_matched, accuracy.gains.gain_matched
@@ -70,12 +72,13 @@ def _excluded_lines(excluded: Sequence[LeftOutModel]) -> Iterator[str]:
 
 
 def _evolution_tables(runs: Sequence[EvolutionView]) -> Iterator[Table]:
-    """One table per data set and edition, one row per checkpoint: epoch or position, accuracy, IIS by library."""
-    for dataset, edition in dict.fromkeys((run.dataset_name, run.edition) for run in runs):
-        dataset_runs = [run for run in runs if (run.dataset_name, run.edition) == (dataset, edition)]
+    """One table per data set, edition and quantity, one row per checkpoint: epoch or position, accuracy, IIS by library."""
+    for shown in dict.fromkeys((run.dataset_name, run.edition, run.quantity) for run in runs):
+        dataset_runs = [run for run in runs if (run.dataset_name, run.edition, run.quantity) == shown]
+        dataset, edition, quantity = shown
         libraries = [f"{run.library}, M = {run.concept_count}{_origin(run)}" for run in dataset_runs]
         order = "epoch" if dataset_runs[0].epochs_given else "position"
-        columns = (order, "checkpoint", "accuracy", *(Column(Text(f"IIS, {library}")) for library in libraries))
+        columns = (order, "checkpoint", quantity_words(quantity), *(Column(Text(f"IIS, {library}")) for library in libraries))
         table = Table(*columns, title=Text(f"Evolution on {dataset}, edition {edition}"))
         by_epoch = [{point.epoch: point for point in run.points} for run in dataset_runs]
         for epoch in dict.fromkeys(epoch for points in by_epoch for epoch in points):

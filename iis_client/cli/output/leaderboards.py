@@ -11,6 +11,7 @@ from rich.console import RenderableType
 
 from iis_client.cli.output.listing import Heading, Listing
 from iis_client.cli.output.numbers import format_interval, format_score
+from iis_schemas.quantities import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
@@ -25,9 +26,10 @@ def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
         yield "No score matches; list your scores with: iis jobs list --state succeeded"
         return
     titles = _titles([board, *leaderboard.boards])
+    quantity = quantity_words(board.quantity)
     # Two lines per model, so that 80 columns cut neither a number nor an identifier.
-    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading("accuracy"), Heading("gains"))
-    shown, meaning = _shown_gains(leaderboard.data)
+    headings = (Heading("rank"), Heading("model and best job"), Heading("IIS, 95 % CI"), Heading(quantity, wraps=True), Heading("gains"))
+    shown, meaning = _shown_gains(leaderboard.data, quantity)
     rows: list[tuple[str, ...]] = []
     for entry in leaderboard.data:
         rank = "–" if entry.rank is None else f"{entry.rank}{' =' if entry.tied else ''}"
@@ -47,11 +49,11 @@ def leaderboard_table(leaderboard: LeaderboardView) -> Iterator[RenderableType]:
             yield f"  {titles[other.board]} ({models}): --board {other.board}"
 
 
-def _shown_gains(entries: Sequence[EntryView]) -> tuple[tuple[str, ...], str]:
+def _shown_gains(entries: Sequence[EntryView], quantity: str) -> tuple[tuple[str, ...], str]:
     """The fields that the column of gains shows, and what they are; scores of the first edition have no matched directions."""
     if any(entry.few_gain_matched is not None for entry in entries):
         fields = "gain_matched", "few_gain_matched"
-        return fields, "Gains over matched directions: of IIS, and below it of mean accuracy at 5 to 30 concepts per image."
+        return fields, f"Gains over matched directions: of IIS, and below it of {quantity} at 5 to 30 concepts per image, in the mean."
     if any(entry.gain_matched is not None for entry in entries):
         return ("gain_matched",), "Gains in IIS over matched directions."
     return ("gain_isotropic",), "Gains in IIS over isotropic directions."
@@ -68,4 +70,6 @@ def _titles(boards: Sequence[BoardView]) -> dict[str, str]:
 
 def _title(board: BoardView, dataset: str) -> str:
     title = f"{dataset}, {board.library}, M = {board.concept_count}, {board.protocol}"
+    if board.quantity != "accuracy":
+        title += f", {quantity_words(board.quantity)}"
     return title if board.details is None else f"{title}, {board.details}"

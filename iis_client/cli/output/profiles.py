@@ -13,6 +13,7 @@ from rich.text import Text
 from iis_client.cli.output.concepts import concept_name
 from iis_client.cli.output.explanations import OPPOSITE
 from iis_client.cli.output.listing import Heading, Listing
+from iis_schemas.quantities import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.explanations.predictors import CarryingConcept, PredictionView, PredictorView
@@ -55,8 +56,8 @@ def class_view(profile: ClassView) -> Iterator[RenderableType]:
 
 def predictor_tables(predictors: Sequence[PredictorView]) -> Iterator[Listing]:
     """One table of predictors per job."""
-    headings = tuple(map(Heading, ("predictor", "concepts kept", "accuracy", "ARR", "sparsity")))
-    for job, found in groupby(predictors, key=lambda one: one.job):
+    for (job, quantity), found in groupby(predictors, key=lambda one: (one.job, one.quantity)):
+        headings = tuple(map(Heading, ("predictor", "concepts kept", quantity_words(quantity), "ARR", "sparsity")))
         rows = [
             (
                 one.id,

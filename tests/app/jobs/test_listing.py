@@ -24,6 +24,7 @@ from support.tenants import Tenant
 
 SUMMARY = {
     "edition": 2,
+    "quantity": "accuracy",
     "verdict": "reads_through_concepts",
     "near_chance": False,
     "accuracy": 0.9,

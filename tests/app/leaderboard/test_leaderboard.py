@@ -88,6 +88,23 @@ def test_models_near_chance_have_no_rank(client: TestClient, rows: Rows) -> None
     ]
 
 
+def test_accuracy_and_mean_average_precision_are_not_ranked_together(client: TestClient, rows: Rows) -> None:
+    dataset, models = rows.dataset(), [rows.model() for _ in range(3)]
+    scored(client, rows, models[0], dataset, **iis(0.5))
+    scored(client, rows, models[1], dataset, **iis(0.6))
+    scored(
+        client, rows, models[2], dataset, **iis(0.9), quantity="mean_average_precision", verdict={"code": "too_close_to_chance", "next": []}
+    )
+    found = client.get("/v1/leaderboard").json()
+    assert [(board["quantity"], board["models"]) for board in found["boards"]] == [("accuracy", 2), ("mean_average_precision", 1)]
+    assert [entry["model"] for entry in found["data"]] == [models[1], models[0]]
+    labels = client.get(f"/v1/leaderboard?board={found['boards'][1]['board']}").json()
+    assert [entry["model"] for entry in labels["data"]] == [models[2]]
+    assert (
+        labels["notes"][-1] == "Models near chance have no rank: ARR divides by the mean average precision, which is no better than chance."
+    )
+
+
 def test_different_settings_have_different_boards(client: TestClient, rows: Rows) -> None:
     dataset, other, models = rows.dataset(), rows.dataset(), [rows.model(), rows.model()]
     for model in models:

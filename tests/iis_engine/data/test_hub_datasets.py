@@ -74,6 +74,35 @@ def test_a_test_split_with_withheld_labels_gives_way_to_validation(tmp_path: Pat
     assert len(read_image_folder(tmp_path).test) == 6
 
 
+def tagged(rows: hub.Dataset, tags: list[list[int]], names: list[str]) -> hub.Dataset:
+    """The rows with lists of class labels."""
+    features = hub.Features({"tags": hub.List(hub.ClassLabel(names=names))})
+    return hub.concatenate_datasets([rows.remove_columns("species"), hub.Dataset.from_dict({"tags": tags}, features=features)], axis=1)
+
+
+def test_lists_of_labels_make_a_multi_label_data_set(tmp_path: Path) -> None:
+    names = ["sky", "tree/bush", "bird"]
+    train = tagged(split(6, 0, ["a"]), [[0, 1], [0], [2, 1], [], [1], [2]], names)
+    withheld = tagged(split(3, 1, ["a"]), [[], [], []], names)
+    test = tagged(split(3, 2, ["a"]), [[0, 1], [2], []], names)
+    assert write_class_folders({"train": train, "test": withheld, "validation": test}, tmp_path, label_column="tags") == (
+        "train",
+        "validation",
+    )
+    dataset = read_image_folder(tmp_path)
+    assert dataset.is_multi_label
+    assert dataset.class_names == ("bird", "sky", "tree/bush")
+    assert sorted(dataset.train_labels or ()) == [(), (0,), (0, 2), (1,), (1, 2), (2,)]
+    assert sorted(dataset.test_labels or ()) == [(), (0,), (1, 2)]
+
+
+def test_lists_of_text_of_one_label_each_are_single_label_data(tmp_path: Path) -> None:
+    rows = split(8, 0, ["a"]).remove_columns("species").add_column("labels", [["cat"], ["dog"]] * 4)
+    write_class_folders({"train": rows}, tmp_path)
+    dataset = read_image_folder(tmp_path)
+    assert (dataset.is_multi_label, dataset.class_names) == (False, ("cat", "dog"))
+
+
 def test_class_names_that_become_one_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'a/b' and 'a:b' become the same folder"):
         write_class_folders({"train": split(4, 0, ["a/b", "a:b"])}, tmp_path)

@@ -63,6 +63,39 @@ def test_parquet_files_of_splits_in_an_archive_are_read_with_their_splits(tmp_pa
     assert dataset.class_names == ("cat", "dog")
 
 
+@pytest.mark.parametrize("kind", ["text", "classes", "joined"])
+def test_parquet_files_with_several_labels_per_image_are_multi_label_data(kind: str, tmp_path: Path) -> None:
+    names = ["sky", "tree, or bush", "bird"]
+    numbers = {"train": [[0, 1], [0], [2, 1], [1], [2]], "test": [[0, 1], [2]]}
+    if kind != "joined":
+        numbers["train"].append([])
+    files = dict[str, bytes]()
+    for place, (split, rows) in enumerate(numbers.items()):
+        images = [{"bytes": png_bytes(10 * place + n), "path": f"{n}.png"} for n in range(len(rows))]
+        labels: list[Any] = [[names[number] for number in row] for row in rows]
+        table: dict[str, Any] = {"image": images, "labels": ["|".join(row) for row in labels] if kind == "joined" else labels}
+        path = tmp_path / "table.parquet"
+        if kind == "classes":
+            features = hub.Features({"image": hub.Image(), "labels": hub.List(hub.ClassLabel(names=names))})
+            hub.Dataset.from_dict(table | {"labels": rows}, features=features).to_parquet(path)
+        else:
+            path.write_bytes(parquet(table))
+        files[f"{split}-00000-of-00001.parquet"] = path.read_bytes()
+    dataset = read(write_tar(tmp_path / "a.tar", files))
+    assert dataset.is_multi_label
+    assert dataset.class_names == ("bird", "sky", "tree, or bush")
+    without_any = [()] if kind != "joined" else []
+    assert sorted(dataset.train_labels or ()) == [*without_any, (0,), (0, 2), (1,), (1, 2), (2,)]
+    assert sorted(dataset.test_labels or ()) == [(0,), (1, 2)]
+
+
+def test_lists_of_one_label_each_in_parquet_are_classes(tmp_path: Path) -> None:
+    rows = {"image": [png_bytes(n) for n in range(8)], "labels": [["cat"], ["dog"]] * 4}
+    (tmp_path / "a.parquet").write_bytes(parquet(rows))
+    dataset = read(tmp_path / "a.parquet")
+    assert (dataset.is_multi_label, dataset.class_names) == (False, ("cat", "dog"))
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -81,6 +114,29 @@ def test_images_in_parquet_count_towards_the_limit(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(parquet({"image": [bytes(600)] * 2, "label": ["a", "b"]}))
     with pytest.raises(DataError, match="more than the 1,000 bytes of images allowed"):
         unpack_images(tmp_path / "a.parquet", tmp_path / "unpacked", ArchiveLimits(total_bytes=1000))
+
+
+def test_a_small_parquet_file_of_many_or_large_images_is_refused(tmp_path: Path) -> None:
+    many = parquet({"image": [b"x"] * 3000, "label": ["a", "b"] * 1500})
+    (tmp_path / "many.parquet").write_bytes(many)
+    with pytest.raises(DataError, match="more than the 2,000 images allowed"):
+        unpack_images(tmp_path / "many.parquet", tmp_path / "a", ArchiveLimits(file_count=2000))
+    (tmp_path / "large.parquet").write_bytes(parquet({"image": [bytes(1 << 20)] * 80, "label": ["a", "b"] * 40}))
+    with pytest.raises(DataError, match="by the size of the file") as refused:
+        unpack_images(tmp_path / "large.parquet", tmp_path / "b")
+    assert refused.value.code == "archive_bomb"
+
+
+def test_archives_inside_an_archive_share_its_limit_of_files_and_folders(tmp_path: Path) -> None:
+    shards = {
+        f"train-{number}.tar": write_tar(tmp_path / "x.tar", {f"{n}.png": b"x" for n in range(40)}).read_bytes() for number in range(3)
+    }
+    archive = write_tar(tmp_path / "a.tar", shards)
+    with pytest.raises(DataError, match="more than the 37 entries allowed"):
+        unpack_images(archive, tmp_path / "a", ArchiveLimits(file_count=80))
+    deep = write_tar(tmp_path / "deep.tar", {f"{n}/{'d/' * 20}x.png": b"x" for n in range(10)})
+    with pytest.raises(DataError, match="more than the 100 entries allowed"):
+        unpack_images(deep, tmp_path / "b", ArchiveLimits(file_count=100))
 
 
 @pytest.mark.parametrize("kind", ["cls", "json"])

@@ -51,7 +51,7 @@ def test_the_partial_correlation_given_the_denominator_needs_an_accuracy_from_el
     rows = [entry | {"given_accuracy": given} for entry, given in zip(four(), (0.6, 0.5, 0.8, 0.7), strict=True)]
     found = only(analyse(rows, GRID)["relation"])
     within = found["accuracy"]["partial"]["denominator"]
-    assert (within["value"], within["reason"]) == (None, DENOMINATOR_IS_ACCURACY)
+    assert (within["value"], within["reason"]) == (None, DENOMINATOR_IS_ACCURACY.format(quantity="accuracy"))
     # Ranks: given 2 1 4 3, IIS 1 3 2 4, accuracy 1 2 3 4, so r(given, IIS) = 0, r(given, accuracy) = .6, r(IIS, accuracy) = .8.
     assert found["given_accuracy"]["spearman"]["value"] == pytest.approx(0)
     assert found["given_accuracy"]["partial"]["denominator"]["value"] == pytest.approx(-0.48 / (0.8 * 0.6))
@@ -130,6 +130,21 @@ def test_editions_have_sections_of_their_own_and_a_warning() -> None:
     assert only(analysis["agreement"])["edition"] == 2
     assert any("two editions" in warning for warning in analysis["warnings"])
     assert not any("editions" in warning for warning in analyse(four(), GRID)["warnings"])
+
+
+def test_scores_of_multi_label_data_have_sections_of_their_own_that_name_mean_average_precision() -> None:
+    labels = {"quantity": "mean_average_precision", "dataset": "features", "dataset_name": "ready features"}
+    classes = {"dataset": "features", "dataset_name": "ready features"}
+    of_labels = [entry | {"model": f"tags {entry['model']}"} for entry in four(**labels)]
+    analysis = analyse([*four(**classes), *of_labels], GRID)
+    found = {one["quantity"]: one for one in analysis["relation"]}
+    assert {quantity: one["n"] for quantity, one in found.items()} == {"accuracy": 4, "mean_average_precision": 4}
+    within = found["mean_average_precision"]["accuracy"]
+    assert within["sentences"][0].startswith("IIS and mean average precision show no order")
+    assert "a linear function of the mean average precision" in within["partial"]["denominator"]["reason"]
+    assert any("retain accuracy and rows of multi-label data mean average precision" in warning for warning in analysis["warnings"])
+    assert not any("have no result" in warning for warning in analysis["warnings"])
+    assert not any("multi-label" in warning for warning in analyse(of_labels, GRID)["warnings"])
 
 
 def test_a_cell_measured_in_two_editions_is_not_missing() -> None:

@@ -17,10 +17,12 @@ from app.db.session import is_outage
 from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from app.storage import ArtifactMissing, StorageUnavailable
+from app.traces import span
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
+from worker.jobs.outputs import warnings_of
 from worker.jobs.progress import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
@@ -81,7 +83,9 @@ class _Helper:
     def run(self, task: ClaimedTask | None) -> None:
         """Compute a claimed task, and more tasks of its job while it is this job's turn."""
         while task is not None:
-            with LeaseKeeper(self._runtime.sessions, self._runtime.settings, TaskLease(task), self._attempt.stop):
+            about = {"iis.job.id": task.job_id, "iis.worker": self._runtime.name}
+            keeper = LeaseKeeper(self._runtime.sessions, self._runtime.settings, TaskLease(task), self._attempt.stop)
+            with keeper, span(f"task {stage_of(task)}", about, parent=task.traceparent):
                 done = self._run_task(task)
             task = self._attempt.write(self._next) if done else None
 
@@ -171,7 +175,7 @@ class _Helper:
             for file in stored:  # before the job's row is locked, because it asks storage
                 artifacts.record(session, file)
             tasks.finish(session, task)
-            for message in result.get("warnings", ()):
+            for message in warnings_of(result):
                 tasks.add_event(session, task, "warning", {"message": message})
             tasks.add_event(session, task, "stage", event | workspace.event_fields)
 

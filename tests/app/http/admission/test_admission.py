@@ -172,6 +172,27 @@ def test_a_long_poll_beyond_the_bound_is_answered_at_once_and_a_stream_is_refuse
     assert time.monotonic() - began < 15
 
 
+def test_an_owner_with_many_keys_has_the_room_of_one_owner(
+    serve: Serve, tenant: Tenant, other_tenant: Tenant, key_for: Callable[..., dict[str, str]], rows: Rows
+) -> None:
+    connect = serve(client_requests_max=2, client_waiting_requests_max=1, client_body_bytes_max=20 * MIB)
+    events, stream = f"/v1/jobs/{rows.job()}/events", {"Accept": "text/event-stream"}
+    first = connect()
+    first.sendall(request("GET", events, tenant.headers | stream))
+    assert answer(first)[0] == 200
+    assert _status(connect(), key_for("read") | stream, events) == 503
+    form = {"Content-Type": "multipart/form-data; boundary=b", "Expect": "100-continue"}
+    sending, more = connect(), connect()
+    sending.sendall(request("POST", "/v1/uploads/small", tenant.headers | form, length=15 * MIB))
+    assert answer(sending)[0] == 100
+    more.sendall(request("POST", "/v1/uploads/small", key_for("write") | form, length=15 * MIB))
+    assert answer(more)[0] == 503
+    held = connect()
+    held.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
+    _until(lambda: _status(connect(), key_for("read")) == 503)
+    assert _status(connect(), other_tenant.headers) == 200
+
+
 def test_every_connection_of_the_api_has_timeouts(app: FastAPI) -> None:
     with app.state.session_factory() as session:
         for name, value in (("statement_timeout", "30s"), ("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "1min")):

@@ -69,6 +69,14 @@ def test_a_correlation_is_a_table_row_and_a_sentence() -> None:
     assert "Warning: Not every cell has all seeds yet." in text
 
 
+def test_sections_of_multi_label_data_name_mean_average_precision() -> None:
+    labels = {"quantity": "mean_average_precision"}
+    text = printed(relation=[RELATION | labels], evolution=[RUN | labels])
+    assert "Spearman's rho with mean average precision" in text
+    assert "accuracy" not in text
+    assert "Spearman's rho with accuracy or mean average precision" in printed(relation=[RELATION, RELATION | labels])
+
+
 def test_models_excluded_from_a_correlation_are_listed_with_the_reason() -> None:
     excluded = {"model": "mdl_1", "label": "epoch 0", "reason": "Its representation is no better than chance."}
     text = printed(relation=[{**RELATION, "left_out": [excluded]}])

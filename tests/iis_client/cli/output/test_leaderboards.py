@@ -65,6 +65,14 @@ def test_scores_of_the_first_edition_show_gains_over_isotropic_directions() -> N
     assert "exact, first edition" in " ".join(text.split())
 
 
+def test_a_leaderboard_of_multi_label_data_names_mean_average_precision() -> None:
+    board = {**DIGITS, "quantity": "mean_average_precision"}
+    text = " ".join(printed(board=board, data=[{**ENTRY, "name": "a"}], boards=[], notes=[]).split())
+    assert "M = 20, exact, mean average precision" in text
+    assert "of mean average precision at 5 to 30 concepts" in text
+    assert "accuracy" not in text
+
+
 def test_leaderboards_of_data_sets_with_equal_names_show_their_ids() -> None:
     pair = {**DIGITS, "board": "a1", "models": 2}
     boards = [pair, {**pair, "board": "b2", "dataset": "dst_2"}, {**pair, "board": "c3", "dataset": "dst_3", "concept_count": 40}]

@@ -73,7 +73,14 @@ def score_job(job: str, **changes: Any) -> ScoreJobView:
 
 
 def summary_of(verdict: str, **numbers: Any) -> dict[str, Any]:
-    return {**dict.fromkeys(ScoreSummary.model_fields), "edition": 2, "near_chance": False, "verdict": verdict, **numbers}
+    return {
+        **dict.fromkeys(ScoreSummary.model_fields),
+        "edition": 2,
+        "quantity": "accuracy",
+        "near_chance": False,
+        "verdict": verdict,
+        **numbers,
+    }
 
 
 def jobs() -> list[AnyJobView]:

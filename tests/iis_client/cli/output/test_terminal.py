@@ -65,7 +65,14 @@ TEXT = {
 }
 SUMMARY_EXAMPLE: dict[str, Any] = {
     **dict.fromkeys(ScoreSummary.model_fields),
-    **{"edition": 2, "near_chance": False, "verdict": "reads_through_concepts", "iis": 0.903, "gain_matched": 0.021},
+    **{
+        "edition": 2,
+        "quantity": "accuracy",
+        "near_chance": False,
+        "verdict": "reads_through_concepts",
+        "iis": 0.903,
+        "gain_matched": 0.021,
+    },
 }
 
 
