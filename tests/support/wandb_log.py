@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 from collections.abc import Iterator
@@ -36,11 +37,10 @@ class OfflineRun:
 
 def read_offline_run(path: Path) -> OfflineRun:
     """Read the file `run-….wandb` of a finished run."""
-    from wandb.proto import wandb_internal_pb2 as messages
-
+    messages: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
     run = OfflineRun()
     for content in _records(path.read_bytes()):
-        record: Any = messages.Record()
+        record = messages.Record()
         record.ParseFromString(content)
         match record.WhichOneof("record_type"):
             case "run":

@@ -48,7 +48,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == httpx.codes.OK
+        return httpx.get(f"{url}/health").is_success
     except httpx.TransportError:
         return False
 
