@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from iis_engine.tracking.record import CURVE_STEP, RunRecord
@@ -57,4 +57,4 @@ def _log(wandb: Any, run: Any, record: RunRecord, tags: Mapping[str, str]) -> Lo
         with artifact.new_file(PurePosixPath(name).name, encoding="utf-8") as file:
             file.write(text)
     run.log_artifact(artifact)
-    return LoggedRun(run.id, run.url or str(run.dir))
+    return LoggedRun(run.id, run.url or str(Path(run.dir).parent))
