@@ -102,6 +102,12 @@ def test_the_result_is_of_mean_average_precision_and_says_so(connected: IISClien
     assert "Mean average precision of the representation" in shown.stdout
     assert "type: mean_average_precision\n" in iis("card", scored.id).stdout
     assert connected.plot(scored, "accuracy", "svg").startswith(b"<?xml")
+    assert scored.summary is not None
+    assert (scored.summary.quantity, next(connected.predictors(scored)).quantity) == ("mean_average_precision", "mean_average_precision")
+    board = iis("leaderboard", "--dataset", scored.dataset)
+    assert "mean average precision" in board.stdout
+    assert "accuracy" not in board.stdout
+    assert "mean average precision" in iis("predictors", scored.id).stdout
 
 
 def test_images_are_explained_label_by_label(connected: IISClient, iis: RunCommand, scored: ScoreJobView, tmp_path: Path) -> None:
