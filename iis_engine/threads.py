@@ -8,32 +8,31 @@ from typing import TypeVar
 
 import torch
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> Iterator[Result]:
-    """Apply a function to independent items, and yield the results in order.
+def call_in_threads(functions: Sequence[Callable[[], Result]], device: torch.device) -> Iterator[Result]:
+    """Call independent functions, and yield their results in order.
 
-    On a CPU every item is computed by one thread, as many at once as torch may use: several threads inside small tensor operations are
-    slower than one. So the results do not depend on the number of threads. An accelerator computes the items in turn.
+    On a CPU each is computed by one thread, as many at once as torch may use: several threads inside small tensor operations are slower
+    than one. So the results do not depend on the number of threads. An accelerator computes them in turn.
 
     Raises
     ------
-    Whatever `function` raises; items that have not started are then dropped
+    Whatever a function raises; those that have not started are then dropped
     """
     if device.type != "cpu":
-        yield from map(function, items)
+        yield from (function() for function in functions)
         return
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        if threads == 1 or len(items) < 2:
-            yield from map(function, items)
+        if threads == 1 or len(functions) < 2:
+            yield from (function() for function in functions)
             return
         # Each thread of OpenMP has a number of its own.
-        with ThreadPoolExecutor(min(threads, len(items)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = [pool.submit(function, item) for item in items]
+        with ThreadPoolExecutor(min(threads, len(functions)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = [pool.submit(function) for function in functions]
             try:
                 for future in futures:
                     yield future.result()

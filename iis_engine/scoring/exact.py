@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from iis_engine.features.feature_set import FeatureSet
 from iis_engine.heads.average_precision import average_precision_values
 from iis_engine.heads.linear_probe import LinearProbe, solve_linear_probe
 from iis_engine.heads.logistic import predict
-from iis_engine.heads.model_selection import SolvedHeads, TrainingRows, select_strengths, solve_at
+from iis_engine.heads.model_selection import TrainingRows, select_strengths, solve_at
 from iis_engine.heads.sparse_blocks import Source
 from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
@@ -23,7 +24,7 @@ from iis_engine.scoring.curve import worst_panels
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 from iis_engine.scoring.placement import Placement
 from iis_engine.specs import Quantity
-from iis_engine.threads import map_in_threads
+from iis_engine.threads import call_in_threads
 
 
 def measure_exact(
@@ -69,10 +70,11 @@ def measure_exact(
     for _ in range(rounds):
         strengths = choice.select(nodes)
         progress(done := done + 1, steps)
-        starts = [choice.weights(nodes), *(curve.warm_start(nodes) for curve in curves[1:])]
-        tasks = [_SeedNodes(curve, nodes, strengths, start) for curve, start in zip(curves, starts, strict=True)]
-        for task, solved in zip(tasks, map_in_threads(lambda task: task.solve(data), tasks, device), strict=True):
-            task.curve.add(nodes, solved, y_test)
+        starts = [choice.weights(nodes), *[None] * (len(curves) - 1)]
+        measurements = [
+            partial(curve.measure, nodes, strengths, data, y_test, start=start) for curve, start in zip(curves, starts, strict=True)
+        ]
+        for _ in call_in_threads(measurements, device):
             progress(done := done + 1, steps)
         nodes = choice.refined_nodes(h.validation_accuracy)
         if not nodes:
@@ -198,8 +200,9 @@ class _SeedCurve:
         self.gradient_norm = 0.0
         self.evaluations = 0
 
-    def add(self, nodes: Sequence[int], solved: SolvedHeads, y_test: Tensor) -> None:
-        """Apply the heads of nodes to the test activations, and record them."""
+    def measure(self, nodes: Sequence[int], strengths: Tensor, data: TrainingRows, y_test: Tensor, *, start: Tensor | None) -> None:
+        """Solve g_cls on g_s of the training activations at each node k (eq. 4), and apply it to the test activations."""
+        solved = solve_at(self.train, nodes, strengths, data, start=self._warm_start(nodes) if start is None else start)
         for place, kept in enumerate(nodes):
             logits = predict(self.test, kept, solved.weights[place : place + 1]).squeeze(1)
             self.heads[kept] = _SparseHead(
@@ -208,31 +211,11 @@ class _SeedCurve:
         self.gradient_norm = max(self.gradient_norm, solved.gradient_norm)
         self.evaluations += solved.evaluations
 
-    def warm_start(self, nodes: Sequence[int]) -> Tensor | None:
+    def _warm_start(self, nodes: Sequence[int]) -> Tensor | None:
         """Each new node starts at the weights of the nearest measured node: (K, M + 1, C)."""
         if not self.heads:
             return None
         return torch.stack([self.heads[min(self.heads, key=lambda k, kept=kept: (abs(k - kept), k))].weights for kept in nodes])
-
-
-@dataclass(frozen=True)
-class _SeedNodes:
-    """Nodes of one library seed, which one thread solves.
-
-    Attributes
-    ----------
-    strengths : (K,) λ
-    start : (K, M + 1, C) starting weights; zeros otherwise
-    """
-
-    curve: _SeedCurve
-    nodes: list[int]
-    strengths: Tensor
-    start: Tensor | None
-
-    def solve(self, data: TrainingRows) -> SolvedHeads:
-        """Solve g_cls on g_s of the training activations at each node k (eq. 4)."""
-        return solve_at(self.curve.train, self.nodes, self.strengths, data, start=self.start)
 
 
 def _measurement(

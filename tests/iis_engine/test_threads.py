@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
 
-from iis_engine.threads import map_in_threads
+from iis_engine.threads import call_in_threads
 
 CPU = torch.device("cpu")
 
@@ -30,13 +31,13 @@ def test_items_run_side_by_side_with_one_thread_each_and_come_back_in_order() ->
         both_run.wait()
         return item, torch.get_num_threads()
 
-    assert list(map_in_threads(work, [5, 3], CPU)) == [(5, 1), (3, 1)]
+    assert list(call_in_threads([partial(work, 5), partial(work, 3)], CPU)) == [(5, 1), (3, 1)]
     assert torch.get_num_threads() == 2
 
 
 def test_one_core_computes_the_items_in_the_calling_thread() -> None:
     torch.set_num_threads(1)
-    names = list(map_in_threads(lambda _: threading.current_thread().name, [1, 2, 3], CPU))
+    names = list(call_in_threads([lambda: threading.current_thread().name] * 3, CPU))
     assert set(names) == {threading.current_thread().name}
 
 
@@ -51,6 +52,6 @@ def test_an_error_is_raised_and_items_that_have_not_started_are_dropped() -> Non
         return item
 
     with pytest.raises(ValueError, match="no value"):
-        list(map_in_threads(work, range(200), CPU))
+        list(call_in_threads([partial(work, item) for item in range(200)], CPU))
     assert len(started) < 200
     assert torch.get_num_threads() == 2
