@@ -17,6 +17,7 @@ from worker.jobs.feature_keys import backbone_of, data_of
 from worker.jobs.inputs import Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline
+from worker.jobs.progress.expected import list_stages
 from worker.jobs.score import score_stages
 from worker.jobs.score_request import ScoreRequest
 from worker.jobs.stage import Stage
@@ -41,6 +42,7 @@ def run_finetune(attempt: Attempt) -> None:
         raise StageRefused("inputs_missing", "The job names no model or no data set.", None)
     uploaded = None if model.upload_id is None else attempt.rows.uploads[model.upload_id].sha256
     stages = finetune_stages(job.spec, model, dataset, uploaded=uploaded, device=attempt.runtime.settings.device)
+    list_stages(attempt, (stages, attempt.workspace))
     pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, {}).fetch)
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}

@@ -18,6 +18,7 @@ from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.sharing.division import DivisibleStage, Division
+from worker.jobs.sharing.seed_tasks import SeedTasks, is_long
 from worker.jobs.sharing.stage_sharing import share_stages
 from worker.jobs.stage import Stage
 from worker.metrics import STAGES_REUSED
@@ -60,6 +61,7 @@ class Pipeline:
         self._stored: dict[str, str] = {}  # file name -> sha256
         self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
         self._shared: set[str] = set()  # names of stages that other workers may have computed
+        self._seed_seconds: dict[str, float] = {}  # of the tasks of each stage that was divided by library seed
         self._pending_epochs: list[Json] = []  # events of epochs that were not stored
 
     def run(self) -> None:
@@ -75,10 +77,17 @@ class Pipeline:
                 STAGES_REUSED.labels(stage.name).inc()
                 self._attempt.stage_event(stage.name, "reused", part=stage.part, workspace=self._workspace)
             else:
+                self._divide_seeds(stage)
                 began = time.monotonic()
                 self._compute(stage)
-                if stage.independent and time.monotonic() - began >= self._attempt.runtime.settings.task_seconds:
+                long = time.monotonic() - began >= self._attempt.runtime.settings.task_seconds
+                if stage.independent and stage.name not in self._seed_seconds and long:
                     self._share_neighbours(stage)
+        for stage in self._stages:  # made when another stage needs them
+            if not stage.stored:
+                self._attempt.stages.skip(self._workspace.stage_id(stage.name, stage.part))
+        if self._attempt.stages.changed:
+            self._attempt.store_stages()
 
     def key(self, name: str) -> str:
         """The artifact key of a file."""
@@ -135,11 +144,23 @@ class Pipeline:
         uploaded = {name: artifacts.upload(self._keys[name], stage.name, folder / name, check) for name in outputs}
         written = {name: key for name, key in stage.for_others.items() if (folder / name).exists()}
         others = [artifacts.upload(key, stage.name, folder / name, check) for name, key in written.items()]
-        files = [*uploaded.values(), *others]
-        self._drop(self._attempt.write(lambda session: self._record(session, stage, files, time.monotonic() - began)))
+        files, seconds = [*uploaded.values(), *others], time.monotonic() - began + self._seed_seconds.get(stage.name, 0.0)
+        self._attempt.stages.finish(self._workspace.stage_id(stage.name, stage.part), seconds, [self._attempt.runtime.name])
+        self._drop(self._attempt.write(lambda session: self._record(session, stage, files, seconds)))
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
+
+    def _divide_seeds(self, stage: Stage) -> None:
+        """Compute the curves of a long measurement, and of those after it, together with other workers."""
+        if not stage.seeds or stage.name in self._seed_seconds or not is_long(self._attempt, stage, self._workspace):
+            return
+        neighbours = takewhile(lambda one: one.independent, self._stages[self._stages.index(stage) :])
+        missing = [one for one in neighbours if one.seeds and not all(name in self._stored for name in one.outputs)]
+        self._seed_seconds |= SeedTasks(self._attempt, missing, self._workspace, self._keys).run()
+        self._stored = self._attempt.write(self._find) | self._stored
+        for name in (name for one in missing for name in one.outputs if name in self._stored):
+            self.file(name)  # the matched libraries, which their choice has drawn
 
     def _share_neighbours(self, stage: Stage) -> None:
         """Compute the stages after an independent one that are independent too, together with other workers."""
@@ -151,7 +172,8 @@ class Pipeline:
             return
         by_name = {one.name: one for one in missing}
         self._shared |= by_name.keys()
-        share_stages(self._attempt, [self._whole_stage(one) for one in missing], lambda name: self._compute(by_name[name]))
+        specs = [self._whole_stage(one) for one in missing]
+        share_stages(self._attempt, specs, lambda name: self._compute(by_name[name]), self._workspace)
 
     def _whole_stage(self, stage: Stage) -> Json:
         """What another worker needs to compute a stage, as JSON."""
@@ -197,9 +219,9 @@ class Pipeline:
             artifacts.record(session, file)
         if stage.sharded:
             unreferenced = artifacts.delete_shards(session, stage.key, artifacts.find_shards(session, stage.key))
-        fields = {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3), **self._workspace.event_fields}
-        event = {"stage": stage.name, **fields}
-        transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
+        attempt, fields = self._attempt, {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3)}
+        event = {"stage": stage.name, **fields, **self._workspace.event_fields, "worker": attempt.runtime.name}
+        transitions.add_event(session, attempt.job_id, attempt.token, "stage", event, stages=attempt.stages.to_json())
         return unreferenced
 
     def _restore_shards(self, stage: Stage) -> None:

@@ -21,8 +21,9 @@ from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
-from worker.jobs.progress import ProgressThrottle
+from worker.jobs.progress.throttle import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
+from worker.jobs.sharing.file_tasks import compute_file_task
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
@@ -65,8 +66,8 @@ def help_running_job(runtime: Runtime) -> bool:
 
 
 def stage_of(task: ClaimedTask) -> str:
-    """Name of the stage that a task computes, or computes shards of; shared stages are tasks of one group."""
-    return str(task.spec.get("stage", task.stage))
+    """Name of the stage that a task computes, or computes a part of; tasks of several stages may be of one group."""
+    return str(task.spec.get("of", task.spec.get("stage", task.stage)))
 
 
 class _Helper:
@@ -97,7 +98,7 @@ class _Helper:
         log.info("task_started", stage=stage, number=task.number, attempt=task.attempt)
         try:
             if "outputs" in task.spec:
-                self._compute_stage(task)
+                compute_file_task(self._attempt, task, self._workspace(task))
             elif self._prepare(task):
                 self._compute_shards(task)
                 workspace, name = self._workspace(task), self._runtime.name
@@ -150,32 +151,6 @@ class _Helper:
             self._runtime.leave_to_others(task.job_id)
             return False
         return True
-
-    def _compute_stage(self, task: ClaimedTask) -> None:
-        """Compute a whole stage, and store its outputs and end the task in one transaction."""
-        began, spec, workspace, artifacts = time.monotonic(), task.spec, self._workspace(task), self._attempt.artifacts
-        folder, check = workspace.folder, self._attempt.stop.check
-        found = self._attempt.write(lambda session: artifacts.find(session, spec["inputs"].values()))
-        for name, key in spec["inputs"].items():
-            if key not in found:
-                raise ArtifactMissing(f"The file {name} is no longer stored.")
-            if not (folder / name).exists():
-                artifacts.fetch(found[key], folder / name, check)
-        arguments = spec["arguments"] | {"sources": {}, "device": self._runtime.settings.device}
-        result = self._attempt.compute(spec["stage"], arguments, workspace=workspace)
-        stored = [artifacts.upload(key, spec["stage"], folder / name, check) for name, key in spec["outputs"].items()]
-        seconds = round(time.monotonic() - began, 3)
-        event = {"stage": spec["stage"], "state": "finished", "seconds": seconds, "worker": self._runtime.name}
-
-        def record(session: Session) -> None:
-            for file in stored:  # before the job's row is locked, because it asks storage
-                artifacts.record(session, file)
-            tasks.finish(session, task)
-            for message in result.get("warnings", ()):
-                tasks.add_event(session, task, "warning", {"message": message})
-            tasks.add_event(session, task, "stage", event | workspace.event_fields)
-
-        self._attempt.write(record)
 
     def _compute_shards(self, task: ClaimedTask) -> None:
         spec, workspace = task.spec, self._workspace(task)
