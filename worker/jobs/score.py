@@ -83,7 +83,7 @@ def run_score(attempt: Attempt) -> None:
     library_stages = _stages_on_library_dataset(attempt, request)
     library_workspace = attempt.workspace if library_stages is None else attempt.library_workspace()
     list_stages(attempt, (library_stages or [], library_workspace), (stages, attempt.workspace))
-    library_pipeline = library_stages and _fit_on_library_dataset(attempt, library_stages, library_workspace)
+    library_pipeline = None if library_stages is None else _fit_on_library_dataset(attempt, library_stages, library_workspace)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}

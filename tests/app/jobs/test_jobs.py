@@ -91,8 +91,7 @@ def test_a_job_shows_all_its_stages_with_their_share_of_the_time(client: TestCli
     ]
     overall = {"share_done": 0.3, "eta_seconds": 28.0, "tasks_done": 1, "tasks_total": 3}
     with sessions.begin() as session:
-        counted = {"done": 1, "total": 4, "eta_seconds": 22.5, "overall": overall}
-        report_progress(session, job_id, token, stage="extract", stages=stages, **counted)
+        report_progress(session, job_id, token, stage="extract", done=1, total=4, eta_seconds=22.5, stages=stages, overall=overall)
     job = client.get(at).json()
     assert job["progress"]["overall"] == overall
     assert [(one["title"], one["state"], one["share"], one["expected_seconds"]) for one in job["stages"]] == [
@@ -114,7 +113,9 @@ def test_a_queued_job_shows_its_position_but_not_in_lists(client: TestClient, ro
         return [client.get(f"/v1/jobs/{job_id}").json()["queue_position"] for job_id in jobs]
 
     first, second, third = positions()
-    assert first and second and third
+    assert first is not None
+    assert second is not None
+    assert third is not None
     assert 1 <= first < second < third  # jobs of other owners come between
     rows.claim(jobs[0])
     assert positions()[0] is None

@@ -81,15 +81,13 @@ def test_the_position_of_a_job_is_its_place_in_the_order_in_which_jobs_are_taken
     for _ in range(3):  # queued as they are first, and then after claims of different owners
         with service.runtime.sessions() as session:
             positions = dict(session.execute(select(Job.id, QUEUE_POSITION).where(Job.kind == "score")).all())
-            queued = [job_id for job_id, position in positions.items() if position is not None]
-            order = all_taken(service, session)
-        assert {job_id: positions[job_id] for job_id in queued} == {
-            job_id: place for place, job_id in enumerate(order, start=1) if job_id in positions
-        }
+            order = all_taken(session)
+        places = {job_id: place for place, job_id in enumerate(order, start=1)}
+        assert positions == {job_id: places.get(job_id) for job_id in positions}
         taken(service, 4)
 
 
-def all_taken(service: Service, session: Session) -> list[str]:
+def all_taken(session: Session) -> list[str]:
     """All queued jobs in the order in which they would be taken."""
     order = list[str]()
     while (job_id := next_queued_job(session)) is not None:

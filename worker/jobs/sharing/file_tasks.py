@@ -31,7 +31,7 @@ def compute_file_task(attempt: Attempt, task: ClaimedTask, workspace: StageWorks
     arguments = spec["arguments"] | {"sources": {}, "device": attempt.runtime.settings.device}
     result = attempt.compute(spec["stage"], arguments, workspace=workspace)
     labels: dict[str, str] = spec.get("labels", {})
-    stored = [artifacts.upload(key, labels.get(name, spec["stage"]), folder / name, check) for name, key in spec["outputs"].items()]
+    stored = [artifacts.upload(key, labels.get(name, str(spec["stage"])), folder / name, check) for name, key in spec["outputs"].items()]
     seconds = round(time.monotonic() - began, 3)
     done: Json = {"stage": spec["stage"], "state": "finished"}
     if "of" in spec:
