@@ -16,9 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.db import transitions
+from app.db import tasks, transitions
 from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
+from app.db.tasks import ClaimedTask
 from iis_engine.progress import no_progress
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
@@ -84,6 +85,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.folder = runtime.child.folder / workspace_name(job_id, token)
         self._watch = Watch(stop, math.inf, runtime.limits)
         self.stages = StageList()
+        self.task: ClaimedTask | None = None  # a training run of another worker's job that is computed here, under the lease of its task
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
@@ -193,7 +195,7 @@ class Attempt(AbstractContextManager["Attempt"]):
             on_output=on_output,
         )
         for warning in result.get("warnings", ()):
-            self.write(lambda session, text=warning: transitions.add_event(session, self.job_id, self.token, "warning", {"message": text}))
+            self.write(lambda session, text=warning: self.add_event(session, "warning", {"message": text}))
         STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         return result
 
@@ -228,10 +230,22 @@ class Attempt(AbstractContextManager["Attempt"]):
             self.stages.start(workspace.stage_id(stage, part), self.runtime.name)
         else:
             self.stages.reuse(workspace.stage_id(stage, part))
-        stages = self.stages.to_json()
-        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event, stages=stages))
+        self.write(lambda session: self.add_event(session, "stage", event))
         if state == "started":
             self.report(stage, 0, 0, None, part=part, workspace=workspace)
+
+    def add_event(self, session: Session, kind: str, data: Json) -> None:
+        """Insert an event, and store the list of stages, under the lease of the job; under that of the task where there is one.
+
+        Raises
+        ------
+        LeaseLost, CancelRequested
+        """
+        if self.task is None:
+            transitions.add_event(session, self.job_id, self.token, kind, data, stages=self.stages.to_json())
+        else:
+            tasks.fence(session, self.task)
+            tasks.add_event(session, self.task, kind, data)
 
     def report(
         self,
@@ -244,7 +258,9 @@ class Attempt(AbstractContextManager["Attempt"]):
         workspace: StageWorkspace,
         tasks: Json | None = None,
     ) -> None:
-        """Store the progress of a stage and of the job."""
+        """Store the progress of a stage and of the job; of a training run for another worker's job its events alone say how far it is."""
+        if self.task is not None:
+            return
         self.stages.report(workspace.stage_id(stage, part), done, total, eta_seconds, tasks)
         stages, overall = self.stages.to_json() if self.stages.changed else None, self.stages.overall()
         progress: Json = {"stage": stage, "part": part, "done": done, "total": total, "eta_seconds": eta_seconds, "tasks": tasks}

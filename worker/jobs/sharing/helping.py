@@ -19,8 +19,10 @@ from app.db.transitions import LeaseLost
 from app.storage import ArtifactMissing, StorageUnavailable
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.finetune import training_pipeline
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
+from worker.jobs.pipeline import Pipeline
 from worker.jobs.progress.throttle import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
 from worker.jobs.sharing.file_tasks import compute_file_task
@@ -78,6 +80,7 @@ class _Helper:
         self._runtime = attempt.runtime
         self._sources: dict[bool, Sources] = {}
         self._prepared: set[str] = set()
+        self._training: Pipeline | None = None
 
     def run(self, task: ClaimedTask | None) -> None:
         """Compute a claimed task, and more tasks of its job while it is this job's turn."""
@@ -97,7 +100,9 @@ class _Helper:
         began, end, stage = time.monotonic(), "lost", stage_of(task)
         log.info("task_started", stage=stage, number=task.number, attempt=task.attempt)
         try:
-            if "outputs" in task.spec:
+            if "run" in task.spec:
+                self._compute_run(task)
+            elif "outputs" in task.spec:
                 compute_file_task(self._attempt, task, self._workspace(task))
             elif self._prepare(task):
                 self._compute_shards(task)
@@ -133,6 +138,17 @@ class _Helper:
             log.info("task_ended", stage=stage, number=task.number, end=end)
         TASK_SECONDS.labels(stage).observe(time.monotonic() - began)
         return True
+
+    def _compute_run(self, task: ClaimedTask) -> None:
+        """Compute a training run and its score, whose stages are stored one by one."""
+        began, attempt, workspace = time.monotonic(), self._attempt, self._workspace(task)
+        attempt.task = task
+        try:
+            self._training = self._training or training_pipeline(attempt)
+            self._training.compute_part(task.spec["run"])
+        finally:
+            attempt.task = None
+        attempt.write(lambda session: finish_task(session, task, workspace, self._runtime.name, time.monotonic() - began))
 
     def _prepare(self, task: ClaimedTask) -> bool:
         """Fetch the task's sources and run the stages that make its inputs; False where this worker cannot, such as without the folder."""

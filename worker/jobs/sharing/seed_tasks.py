@@ -32,10 +32,10 @@ SHORTEST = 3.5  # task times that a measurement must take to be divided: its cho
 CHOICE_PER_SEED = 2.0  # time of a choice relative to that of one seed's curve, about
 
 
-def is_long(attempt: Attempt, stage: Stage, workspace: StageWorkspace) -> bool:
-    """Whether a measurement is expected to take long enough to be divided."""
+def is_long(attempt: Attempt, stage: Stage, workspace: StageWorkspace, shortest: float) -> bool:
+    """Whether a stage is expected to take at least `shortest` times the time of a task."""
     weight_seconds = attempt.stages.weight_seconds(workspace.stage_id(stage.name, stage.part))
-    return weight_seconds >= SHORTEST * attempt.runtime.settings.task_seconds
+    return weight_seconds >= shortest * attempt.runtime.settings.task_seconds
 
 
 class SeedTasks:
