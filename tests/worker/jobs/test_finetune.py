@@ -117,6 +117,7 @@ def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three compute processes start and compute, on however many cores
 def test_training_runs_on_two_workers_have_the_numbers_of_one(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {"trains": "head", "seeds": [0], "epochs": 2, "rebuild_every": None}
     service.warm_runtime.settings.task_seconds = 1e6
@@ -134,7 +135,9 @@ def test_training_runs_on_two_workers_have_the_numbers_of_one(service: Service, 
     own = psutil.Process(service.compute.pid)
     own.suspend()
     wake_worker(shared)
-    service.wait_until(lambda: len({task.worker for task in tasks_of(service, shared) if task.worker}) == 2, 60, "the other worker to help")
+    service.wait_until(
+        lambda: len({task.worker for task in tasks_of(service, shared) if task.worker}) == 2, 240, "the other worker to help"
+    )
     own.resume()
     assert running.result(120) == "succeeded", service.job(shared).error
 
