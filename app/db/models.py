@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, select, text
-from sqlalchemy.orm import Mapped, column_property, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column, query_expression
 
 from app.db.base import Base, Json, created_at_column
 from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described
@@ -266,7 +266,10 @@ class Job(Described, Base):
     lease_token: Mapped[str | None]  # fencing token of a worker's writes; null unless leased
     lease_expires_at: Mapped[datetime | None]
     worker: Mapped[str | None]  # name of the worker of the latest attempt; null while queued
-    progress: Mapped[Json | None]  # {stage, done, total, eta_seconds} of the latest report
+    progress: Mapped[Json | None]  # {stage, done, total, eta_seconds, overall} of the latest report
+    # Of the latest attempt, in order, each with state, size, seconds and workers (worker.jobs.progress.stage_list); null before it.
+    stages: Mapped[list[Any] | None] = mapped_column(deferred=True)
+    queue_position: Mapped[int | None] = query_expression()  # see app.db.scheduling; null unless queued and asked for
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
     request_id: Mapped[str | None]  # of the request that created it

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -42,19 +42,6 @@ class ClaimedTask:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True)
-class TaskCounts:
-    """Tasks of one plan, and work in images and elements."""
-
-    total: int
-    done: int
-    queued: int
-    running: int
-    units: int
-    units_done: int  # without the tasks of `mine`
-    workers: int  # that compute now
-
-
 def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence[tuple[Json, int]]) -> None:
     """Insert the tasks of a stage, (spec, units) each; tasks of another plan for it are deleted. Call it under the job's lease."""
     session.execute(delete(JobTask).where(JobTask.job_id == job_id, JobTask.stage == stage, JobTask.plan != digest))
@@ -64,29 +51,6 @@ def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence
     ]
     if rows:
         session.execute(insert(JobTask).on_conflict_do_nothing(), rows)
-
-
-def counts(session: Session, job_id: str, digest: str, mine: str | None = None) -> TaskCounts:
-    """Count the tasks of a plan.
-
-    Parameters
-    ----------
-    mine : lease token of the worker that asks, and that knows how far its own task is
-    """
-    running = JobTask.state == "running"
-    progress = case(((JobTask.lease_token.is_not_distinct_from(mine)) & running, 0), else_=JobTask.units_done)
-    row = session.execute(
-        select(
-            func.count(),
-            func.count().filter(JobTask.state.in_(("done", "left"))),
-            func.count().filter(JobTask.state == "queued"),
-            func.count().filter(running),
-            func.coalesce(func.sum(JobTask.units), 0),
-            func.coalesce(func.sum(progress), 0),
-            func.count(JobTask.worker.distinct()).filter(running),
-        ).where(JobTask.job_id == job_id, JobTask.plan == digest)
-    ).one()
-    return TaskCounts(*(int(value) for value in row))
 
 
 def claim_own(session: Session, job_id: str, digest: str, worker: str, token: str, lease_seconds: float) -> ClaimedTask | None:

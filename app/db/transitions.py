@@ -110,9 +110,22 @@ def state_under_lease(session: Session, job_id: str, token: str) -> str | None:
 
 
 def report_progress(
-    session: Session, job_id: str, token: str, *, stage: str, done: int, total: int, eta_seconds: float | None, **more: Any
+    session: Session,
+    job_id: str,
+    token: str,
+    *,
+    stage: str,
+    done: int,
+    total: int,
+    eta_seconds: float | None,
+    stages: list[Json] | None = None,
+    **more: Any,
 ) -> None:
     """Store the progress of a stage and notify listeners; `more` are fields to add unless null, such as `part` of several runs.
+
+    Parameters
+    ----------
+    stages : the job's stages; None leaves the stored ones
 
     Raises
     ------
@@ -120,18 +133,32 @@ def report_progress(
     """
     progress: Json = {"stage": stage, "done": done, "total": total, "eta_seconds": eta_seconds}
     progress |= {name: value for name, value in more.items() if value is not None}
-    _fenced(session, job_id, token, progress=progress)
+    _fenced(session, job_id, token, progress=progress, **_listed(stages))
     insert_event(session, job_id, "progress", progress)
 
 
-def add_event(session: Session, job_id: str, token: str, kind: str, data: Json) -> None:
-    """Insert an event of a running job (`stage`, `epoch`, `warning`) under its lease.
+def list_stages(session: Session, job_id: str, token: str, stages: list[Json]) -> None:
+    """Store the stages of a running job.
 
     Raises
     ------
     LeaseLost, CancelRequested
     """
-    _fenced(session, job_id, token, worker=Job.worker)
+    _fenced(session, job_id, token, **_listed(stages))
+
+
+def add_event(session: Session, job_id: str, token: str, kind: str, data: Json, *, stages: list[Json] | None = None) -> None:
+    """Insert an event of a running job (`stage`, `epoch`, `warning`) under its lease.
+
+    Parameters
+    ----------
+    stages : the job's stages after the event; None leaves the stored ones
+
+    Raises
+    ------
+    LeaseLost, CancelRequested
+    """
+    _fenced(session, job_id, token, worker=Job.worker, **_listed(stages))
     insert_event(session, job_id, kind, data)
 
 
@@ -284,6 +311,10 @@ def _fenced(session: Session, job_id: str, token: str, **values: Any) -> int:
     raise CancelRequested(job_id) if state == "canceling" else LeaseLost(job_id)
 
 
+def _listed(stages: list[Json] | None) -> dict[str, Any]:
+    return {} if not stages else {"stages": stages}
+
+
 def _update(session: Session, job_id: str, **values: Any) -> None:
     session.execute(update(Job).where(Job.id == job_id).values(**values).execution_options(synchronize_session=False))
 
@@ -294,7 +325,7 @@ def _update_all(session: Session, job_ids: Sequence[str], **values: Any) -> None
 
 def _unleased() -> dict[str, Any]:
     ran_seconds = Job.ran_seconds + func.extract("epoch", func.clock_timestamp() - Job.claimed_at)
-    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None, "ran_seconds": ran_seconds}
+    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None, "stages": None, "ran_seconds": ran_seconds}
 
 
 def _ended() -> dict[str, Any]:

@@ -7,11 +7,12 @@ from math import inf
 from typing import Any, ClassVar
 
 from sqlalchemy import Double, Select, literal, literal_column
-from sqlalchemy.orm import undefer
+from sqlalchemy.orm import undefer, with_expression
 
 from app.db.lists.listing import ListQuery, SortKey
 from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, Job
 from app.db.repository import OwnedRepository
+from app.db.scheduling import QUEUE_POSITION
 
 
 def _iis_of(job: Job) -> float:
@@ -30,6 +31,10 @@ class JobRepository(OwnedRepository[Job]):
         """The owner's jobs of public kinds."""
         named = (undefer(Job.model_name), undefer(Job.dataset_name))
         return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS)).options(*named)
+
+    def _found(self, row_id: str, rows: Select[Any]) -> Job:
+        """One job, with the stages and the position that lists leave out."""
+        return super()._found(row_id, rows.options(undefer(Job.stages), with_expression(Job.queue_position, QUEUE_POSITION)))
 
     def page(
         self, query: ListQuery, *, kind: str | None, state: str | None, model: str | None, dataset: str | None

@@ -18,7 +18,7 @@ from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_re
 from app.jobs import deletion, service
 from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
-from app.jobs.views import view_of
+from app.jobs.views import full_view_of, view_of
 from app.jobs.waiting import LaterResponse
 from iis_schemas.descriptions import OptionalNameUpdate
 from iis_schemas.jobs.views import AnyJob, AnyJobView
@@ -62,7 +62,7 @@ def get_job(
 
     With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
     """
-    view = view_of(JobRepository(session, owner.owner_id).get(job_id))
+    view = full_view_of(JobRepository(session, owner.owner_id).get(job_id))
     if not wait_seconds:
         return _shown(request, view)
     applied = {"Preference-Applied": f"wait={wait_seconds:.0f}"}
@@ -81,7 +81,7 @@ def get_job(
 @router.post("/{job_id}/cancel", status_code=202, response_model=AnyJob, responses={**CREATION_RESPONSES, **CANCELED_RESPONSE})
 def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
     """Cancel a job: at once while it is queued (200), within seconds while it runs (202)."""
-    view = view_of(service.cancel_job(session, owner.owner_id, job_id))
+    view = full_view_of(service.cancel_job(session, owner.owner_id, job_id))
     headers = {} if view.finished else {"Retry-After": str(service.RETRY_AFTER_SECONDS)}
     return Response(view.model_dump_json(), 200 if view.finished else 202, headers, media_type="application/json")
 
@@ -89,7 +89,7 @@ def cancel_job(job_id: str, session: SessionDep, owner: OwnerDep) -> Response:
 @router.patch("/{job_id}", response_model=AnyJob, responses=CREATION_RESPONSES)
 def update_job(job_id: str, body: OptionalNameUpdate, session: SessionDep, owner: OwnerDep) -> Response:
     """Change the name, notes, tags or metadata of a job; fields that are left out stay."""
-    view = view_of(service.update_job(session, owner.owner_id, job_id, body))
+    view = full_view_of(service.update_job(session, owner.owner_id, job_id, body))
     return Response(view.model_dump_json(), media_type="application/json")
 
 

@@ -22,7 +22,7 @@ from app.errors import Conflict, InvalidInput
 from app.http.admission.admitted import Admitted
 from app.jobs.repository import JobRepository
 from app.jobs.signals import JobSignals
-from app.jobs.views import view_of
+from app.jobs.views import full_view_of
 from app.models.repository import ModelRepository
 from app.models.service import ready_vlm
 from app.queue import wake_worker
@@ -187,7 +187,7 @@ async def wait_until_finished(
 
     def read() -> AnyJobView:
         with sessions() as session:
-            return view_of(JobRepository(session, owner_id).get(job_id))
+            return full_view_of(JobRepository(session, owner_id).get(job_id))
 
     until = monotonic() + wait_seconds
     if not admitted.begin_wait():

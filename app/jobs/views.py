@@ -6,6 +6,7 @@ from app.db.models import Job, Json
 from app.db.study_rows import is_near_chance
 from app.descriptions import described_fields
 from app.jobs.stage_titles import with_title
+from iis_schemas.jobs.progress import JobStage
 from iis_schemas.jobs.views import AnyJobView, ExplainJobView, FinetuneJobView, ScoreJobView
 from iis_schemas.names import FINISHED_STATES
 
@@ -70,3 +71,20 @@ def view_of(job: Job) -> AnyJobView:
             "links": {"self": at, **{name: f"{at}/{name}" for name in _LINKED[job.kind]}, **related},
         }
     )
+
+
+def full_view_of(job: Job) -> AnyJobView:
+    """The view of a row with its stages and its position in the queue, which lists leave out."""
+    stages = None if job.stages is None else [_stage(stage, job) for stage in _with_shares(job.stages)]
+    return view_of(job).model_copy(update={"stages": stages, "queue_position": job.queue_position})
+
+
+def _with_shares(stages: list[Json]) -> list[Json]:
+    """Stages with the share of the job's time that each is expected to take; those whose output was stored take none."""
+    seconds = [0.0 if stage["state"] in ("reused", "skipped") else stage["weight_seconds"] for stage in stages]
+    return [{**stage, "share": one / (sum(seconds) or 1.0)} for stage, one in zip(stages, seconds, strict=True)]
+
+
+def _stage(stage: Json, job: Job) -> JobStage:
+    stopped = stage["state"] == "running" and job.state in FINISHED_STATES
+    return JobStage.model_validate({**with_title(stage), "state": "stopped" if stopped else stage["state"]})

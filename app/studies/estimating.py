@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Double, Row, select
 from sqlalchemy.orm import Session
 
+from app.db.lists.image_counts import element_count, image_count
 from app.db.models import Dataset, Job, JobEvent, Json, Model
 from app.studies.planning import Plan
-from iis_engine.specs import ElementSpec
-from iis_schemas.fields import ElementsView
 from iis_schemas.studies.views import EstimateView
 
 MEASURED_JOBS = 200  # the latest ones
@@ -115,34 +114,10 @@ def _network(plan: Plan, model: str | None) -> object:
 def _images_in(plan: Plan, name: str, elements: Json) -> int | None:
     counted = plan.unregistered.datasets.get(name)
     if counted is None:
-        return _images(plan.datasets[name], elements)
+        return image_count(plan.datasets[name], elements)
     if counted.images is None or counted.kind == "features":
         return counted.images
-    return counted.images + _elements(counted.train, elements)
-
-
-def _images(dataset: Dataset, elements: Json) -> int:
-    info = dataset.info or {}
-    counts = info.get("counts", {})
-    train, test = counts.get("train", {}), counts.get("test", {})
-    # An image of multi-label data counts for each of its labels.
-    images = int(info.get("train", sum(train.values())) + info.get("test", sum(test.values())))
-    if dataset.kind == "features":
-        return images
-    return images + _elements(train.values(), elements)
-
-
-def _elements(train: Collection[int], elements: Json) -> int:
-    """The largest number of elements that the engine cuts.
-
-    Parameters
-    ----------
-    train : training images of each class
-    elements : as a job's row has them
-    """
-    view = ElementsView.model_validate(elements)
-    spec = ElementSpec(view.kind, images_per_class=view.images_per_class, scales=tuple(view.scales or ()))
-    return sum(min(count, spec.images_of_each_class(len(train))) for count in train) * spec.elements_per_image_max
+    return counted.images + element_count(counted.train, elements)
 
 
 def _width(plan: Plan, model: str | None, dataset: str) -> int | None:
@@ -187,7 +162,7 @@ def _rates(
     rates: dict[str | None, tuple[float, int]] = {}
     for job_id, elsewhere, value in took:
         model, dataset, elements = known[job_id]
-        if images := _images(datasets[elsewhere or dataset or ""], elements):
+        if images := image_count(datasets[elsewhere or dataset or ""], elements):
             seconds, seen = rates.get(model, (0.0, 0))
             rates[model] = seconds + value, seen + images
     return rates

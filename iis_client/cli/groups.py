@@ -3,7 +3,7 @@
 Annotations are evaluated where a command is defined, since they hold the group's own argument.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,11 +17,14 @@ from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
 from iis_client.errors import ConfigurationError, IISError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from iis_client.client import IISClient
     from iis_client.resources.descriptions import DescriptionChanges, ListFilters
     from iis_client.resources.references import ReferableKind
 
 Read = Callable[["IISClient", str], Any]
+View = Callable[[Any], Iterable["RenderableType"]]
 Update = Callable[["IISClient", str, "DescriptionChanges"], Any]
 Delete = Callable[["IISClient", str], None]
 
@@ -40,14 +43,14 @@ def resource_group(name: str, help_text: str) -> typer.Typer:
     return typer.Typer(name=name, help=help_text, cls=ListsByDefault, no_args_is_help=False)
 
 
-def add_show(app: typer.Typer, kind: "ReferableKind", noun: str, read: Read) -> None:
-    """Add the command `show`, which prints all fields of a resource."""
+def add_show(app: typer.Typer, kind: "ReferableKind", noun: str, read: Read, view: View | None = None) -> None:
+    """Add the command `show`, which prints all fields of a resource, or its own view."""
     argument = _argument(kind, noun)
 
     def show(reference: Annotated[str, argument], as_json: JsonOption = False, output: OutputOption = OutputForm.table) -> None:
         with connect() as client:
             shown = read(client, client.find_id(kind, reference))
-        Terminal().answer(shown, [field_listing(shown)], as_json=as_json, output=output)
+        Terminal().answer(shown, [field_listing(shown)] if view is None else view(shown), as_json=as_json, output=output)
 
     app.command("show", help=f"Show all fields of a {noun}.")(show)
 

@@ -15,7 +15,7 @@ from iis_client.cli.groups import add_rename, add_show, add_tag, delete_each, li
 from iis_client.cli.inputs.references import JobArgument, complete
 from iis_client.cli.output.batches import batch_lines
 from iis_client.cli.output.finetuning import finetune_view
-from iis_client.cli.output.jobs import job_table
+from iis_client.cli.output.jobs import job_table, job_view
 from iis_client.cli.output.reports import report_view
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import (
@@ -116,7 +116,7 @@ def delete(
     delete_each("job", "job", jobs, lambda client, job: client.delete_job(job))
 
 
-add_show(app, "job", "job", lambda client, job: client.job(job))
+add_show(app, "job", "job", lambda client, job: client.job(job), job_view)
 add_rename(app, "job", "job", lambda client, job, changes: client.update_job(job, **changes))
 add_tag(app, "job", "job", lambda client, job: client.job(job), lambda client, job, changes: client.update_job(job, **changes))
 app.command()(delete)
@@ -130,7 +130,7 @@ def submitted_line(job: JobView) -> str:
 def follow(client: IISClient, terminal: Terminal, job: str) -> AnyJobView:
     """Show progress until a job has finished. After Ctrl-C the job continues; print how to resume watching."""
     try:
-        terminal.watch(job, client.events(job))
+        terminal.watch(job, client.events(job), lambda: client.job(job))
         return client.wait(job)
     except KeyboardInterrupt:
         terminal.note(f"Job {job} continues at the service; watch it with: iis result {job} --watch")

@@ -21,6 +21,7 @@ from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.curve import worst_panels
+from iis_engine.scoring.exact_parts import Round, SeedCurve, StrengthChoice
 from iis_engine.scoring.measurement import Measurement, constant_prediction
 from iis_engine.scoring.placement import Placement
 from iis_engine.specs import Quantity
@@ -238,3 +239,69 @@ def _measurement(
             "nodes_at_end_of_grid": float(choice.nodes_at_end),
         },
     )
+
+
+def choose_strengths(
+    features: FeatureSet, library: ConceptLibrary, seed: int, device: torch.device, *, calibrated: bool = True
+) -> StrengthChoice:
+    """The first part of `measure_exact`: h, and the nodes and strengths of all seeds, chosen on the first library.
+
+    Parameters
+    ----------
+    library : of the first seed; `seed` and `calibrated` are those of `measure_exact`
+    """
+    features, data, placement = _prepared(features, library, seed, device)
+    X_train, X_test = (placement.place(X) for X in (features.X_train, features.X_test))
+    h = solve_linear_probe(X_train, data, in_host_memory=not placement.plan.features_on_device)
+    calibration = calibrate(library, X_train) if calibrated else None
+    choice = _StrengthChoice(placement.source(library if calibration is None else calibration.apply(library), X_train), data)
+    nodes, rounds = protocols.exact_nodes(len(library)), list[Round]()
+    while nodes and len(rounds) <= protocols.REFINEMENT_ROUNDS:
+        rounds.append(Round(tuple(nodes), choice.select(nodes), choice.weights(nodes)))
+        nodes = choice.refined_nodes(h.validation_accuracy)
+    return StrengthChoice(
+        rounds=tuple(rounds),
+        baseline_correct=_correct(h.logits(X_test), _labels_of_test(features).to(device)),
+        constant_correct=constant_prediction(_labels_of_train(features), _labels_of_test(features)),
+        baseline=h.head.cpu(),
+        solver={
+            "largest_gradient": h.gradient_norm,
+            "evaluations": float(h.evaluations + choice.evaluations),
+            "baseline_strength": h.l2_strength,
+            "nodes_at_end_of_grid": float(choice.nodes_at_end),
+        },
+        calibration=calibration,
+        quantity="mean_average_precision" if features.is_multi_label else "accuracy",
+    )
+
+
+def measure_seed(
+    features: FeatureSet, library: ConceptLibrary, choice: StrengthChoice, seed: int, device: torch.device, *, is_first: bool
+) -> SeedCurve:
+    """The curve of one library seed at the nodes and strengths of `choice`.
+
+    Parameters
+    ----------
+    is_first : whether the strengths were chosen on this library, whose heads are kept
+    """
+    features, data, placement = _prepared(features, library, seed, device)
+    X_train, X_test = (placement.place(X) for X in (features.X_train, features.X_test))
+    library = library if choice.calibration is None else calibrate(library, X_train).apply(library)
+    curve = _SeedCurve(*(placement.source(library, X) for X in (X_train, X_test)))
+    y_test = _labels_of_test(features).to(device)
+    for one in choice.rounds:
+        curve.measure(one.nodes, one.strengths, data, y_test, start=one.weights.to(device) if is_first else None)
+    heads = [curve.heads[kept] for kept in sorted(curve.heads, reverse=True)]
+    return SeedCurve(
+        correct=torch.stack([head.correct for head in heads]),
+        heads=torch.stack([head.weights for head in heads]).cpu() if is_first else torch.empty(0),
+        strengths=torch.tensor([head.l2_strength for head in heads]),
+        concept_count=curve.train.shape[1],
+        gradient_norm=curve.gradient_norm,
+        evaluations=curve.evaluations,
+    )
+
+
+def _prepared(features: FeatureSet, library: ConceptLibrary, seed: int, device: torch.device) -> tuple[FeatureSet, TrainingRows, Placement]:
+    features = in_canonical_order(features)
+    return features, _training_rows(features, seed, device), Placement.of(features, [library], device, None)

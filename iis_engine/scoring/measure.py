@@ -17,7 +17,8 @@ from iis_engine.libraries.text import TextSource
 from iis_engine.panel.panel import Panel, measure_panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.ensemble import LibraryEnsemble
-from iis_engine.scoring.exact import measure_exact
+from iis_engine.scoring.exact import choose_strengths, measure_exact, measure_seed
+from iis_engine.scoring.exact_parts import SeedCurve, StrengthChoice
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.reference import measure_reference
 from iis_engine.specs import ScoreSpec
@@ -27,7 +28,7 @@ def measure_library(
     features: FeatureSet, ensemble: LibraryEnsemble, spec: ScoreSpec, progress: ProgressCallback = no_progress, *, device: str = "auto"
 ) -> Measurement:
     """Measure the curve of an ensemble under the protocol of `spec`."""
-    return _measure(features, ensemble.libraries, spec.library.kind, spec, progress, device)
+    return measure_libraries(features, ensemble.libraries, spec.library.kind, spec, progress, device=device)
 
 
 def measure_isotropic(
@@ -41,8 +42,12 @@ def measure_isotropic(
     ----------
     origins : of the library's concepts; its blocks are normalised in the same way
     """
-    dimension = features.X_train.shape[1]
-    return _measure(features, [isotropic(origins, dimension, seed) for seed in _control_seeds(spec)], "random", spec, progress, device)
+    return measure_libraries(features, isotropic_controls(features, origins, spec), "random", spec, progress, device=device)
+
+
+def isotropic_controls(features: FeatureSet, origins: Sequence[str], spec: ScoreSpec) -> list[ConceptLibrary]:
+    """The libraries of the isotropic control, one for each of its seeds."""
+    return [isotropic(origins, features.X_train.shape[1], seed) for seed in _control_seeds(spec)]
 
 
 def measure_matched(
@@ -59,7 +64,40 @@ def measure_matched(
     ----------
     controls : of `matched_libraries`
     """
-    return _measure(features, controls.libraries, "random", spec, progress, device)
+    return measure_libraries(features, controls.libraries, "random", spec, progress, device=device)
+
+
+def measure_libraries(
+    features: FeatureSet,
+    libraries: Sequence[ConceptLibrary],
+    kind: str,
+    spec: ScoreSpec,
+    progress: ProgressCallback = no_progress,
+    *,
+    device: str = "auto",
+) -> Measurement:
+    """Measure the curves of library seeds of one kind under the protocol of `spec`."""
+    where = choose_device(device)
+    if spec.protocol == "exact":
+        return measure_exact(features, libraries, spec.seed, where, calibrated=spec.edition == 2, progress=progress)
+    return measure_reference(features, libraries, kind, spec.seed, where, progress)
+
+
+def choose_library_strengths(features: FeatureSet, first: ConceptLibrary, spec: ScoreSpec, *, device: str = "auto") -> StrengthChoice:
+    """The part of `measure_libraries` under `exact` that all seeds share.
+
+    Parameters
+    ----------
+    first : the library of the first seed
+    """
+    return choose_strengths(features, first, spec.seed, choose_device(device), calibrated=spec.edition == 2)
+
+
+def measure_library_seed(
+    features: FeatureSet, library: ConceptLibrary, choice: StrengthChoice, spec: ScoreSpec, *, is_first: bool, device: str = "auto"
+) -> SeedCurve:
+    """The part of `measure_libraries` under `exact` that is of one seed; `exact_parts.joined` joins all."""
+    return measure_seed(features, library, choice, spec.seed, choose_device(device), is_first=is_first)
 
 
 def matched_libraries(
@@ -113,12 +151,3 @@ def _calibrated(features: FeatureSet, libraries: Sequence[ConceptLibrary]) -> Se
 def _control_seeds(spec: ScoreSpec) -> range:
     first = spec.seed + protocols.CONTROL_SEED_OFFSET
     return range(first, first + protocols.CONTROL_SEEDS)
-
-
-def _measure(
-    features: FeatureSet, libraries: Sequence[ConceptLibrary], kind: str, spec: ScoreSpec, progress: ProgressCallback, device: str
-) -> Measurement:
-    where = choose_device(device)
-    if spec.protocol == "exact":
-        return measure_exact(features, libraries, spec.seed, where, calibrated=spec.edition == 2, progress=progress)
-    return measure_reference(features, libraries, kind, spec.seed, where, progress)

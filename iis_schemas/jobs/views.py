@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import ElementsView, FailureReason
 from iis_schemas.jobs.libraries import LibraryView
+from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE, JobProgress, JobStage
 from iis_schemas.names import (
     FINISHED_STATES,
     ActivationsName,
@@ -29,26 +30,6 @@ class VocabularyView(BaseModel):
     id: str = Field(description="cst_…, or the name of a set that comes with the service")
     version: int
     digest: str = Field(description="sha256 over its phrases")
-
-
-class TaskProgress(BaseModel):
-    """Tasks of a stage that idle workers share."""
-
-    done: int
-    total: int
-    workers: int = Field(description="Workers that compute now")
-
-
-class JobProgress(BaseModel):
-    """How far a running job is."""
-
-    stage: str
-    title: str = Field(description="Stage and part in words")
-    part: str | None = Field(default=None, description="Which of several runs of the stage, such as treatment, seed 0")
-    done: int
-    total: int
-    eta_seconds: float | None = None
-    tasks: TaskProgress | None = Field(default=None, description="Null for a stage that one worker computes alone")
 
 
 class ScoreSummary(BaseModel):
@@ -96,7 +77,16 @@ _COMMON_EXAMPLE: dict[str, Any] = {
     "dataset": "dst_01jz3v8k2m4n6p8q0r2s4t6v8x",
     "dataset_name": "digits",
     "deadline_seconds": 86400.0,
-    "progress": {"stage": "extract", "title": "Extracting features", "done": 640, "total": 1797, "eta_seconds": 12.5},
+    "progress": {
+        "stage": "extract",
+        "title": "Extracting features",
+        "done": 640,
+        "total": 1797,
+        "eta_seconds": 12.5,
+        "overall": OVERALL_EXAMPLE,
+    },
+    "stages": STAGES_EXAMPLE,
+    "queue_position": None,
     "error": None,
     "usage": {"queue_seconds": 1.0, "run_seconds": None, "stage_seconds": None},
     "created_at": "2026-01-12T09:30:00Z",
@@ -188,6 +178,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
         "total": 1797,
         "eta_seconds": 12.5,
     },
+    "stages": None,
     "links": {
         "self": _FINETUNE_AT,
         "events": f"{_FINETUNE_AT}/events",
@@ -210,6 +201,14 @@ class JobView(DescribedView):
     dataset_name: str | None = Field(default=None, description="Also where the data set was deleted since")
     deadline_seconds: float
     progress: JobProgress | None
+    stages: list[JobStage] | None = Field(
+        default=None, description="All stages of the latest attempt, in order; null until a worker has taken the job, and in lists"
+    )
+    queue_position: int | None = Field(
+        default=None,
+        description="1 for the job that the next free worker takes; it changes as owners take turns. Null unless queued, after 1000 of your"
+        " own jobs, and in lists",
+    )
     error: FailureReason | None
     usage: JobUsage | None = None
     created_at: datetime

@@ -13,6 +13,7 @@ from worker.stages.extraction import extract, materialise
 from worker.stages.finetuning import compare, evaluate, finetune
 from worker.stages.reporter import Reporter
 from worker.stages.scoring import curve, explain, heads, isotropic, libraries, matched, panel, predictors, report
+from worker.stages.seed_tasks import choose_strengths, measure_seeds
 from worker.stages.shard_tasks import compute_shards, plan_shards
 from worker.stages.text import clean_phrases, embed_classes, embed_images, embed_phrases, gather_phrases, name
 from worker.stages.validation import check_dataset, check_model
@@ -32,7 +33,7 @@ STAGES: dict[str, StageFunction] = {
     stage.__name__: stage
     for stage in (
         *(check_model, check_dataset, gather_phrases, clean_phrases),
-        *(plan_shards, compute_shards),
+        *(plan_shards, compute_shards, choose_strengths, measure_seeds),
         *(materialise, extract, embed_images, embed_phrases, embed_classes),
         *(libraries, name, isotropic, matched, heads, panel, curve, explain, predictors, report, answer, answer_study),
         *(unpack, represent, explain_rows),

@@ -16,15 +16,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.db import transitions
+from app.db import tasks, transitions
 from app.db.models import Dataset, Job, Json, Model, Upload
 from app.db.session import is_outage
+from app.db.tasks import ClaimedTask
 from app.traces import span
 from iis_engine.progress import no_progress
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
 from worker.jobs.outputs import warnings_of
-from worker.jobs.progress import ProgressThrottle
+from worker.jobs.progress.stage_list import StageId, StageList
+from worker.jobs.progress.throttle import ProgressThrottle
 from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import DeadlinePassed, Interrupted
@@ -56,6 +58,10 @@ class StageWorkspace:
         """Fields that events of its stages carry in addition to the stage."""
         return {"dataset": self.dataset.id} if self.of_library and self.dataset is not None else {}
 
+    def stage_id(self, stage: str, part: str | None = None) -> StageId:
+        """The identity of one of its stages in the job's list of stages."""
+        return stage, part, self.event_fields.get("dataset")
+
 
 @dataclass(frozen=True)
 class JobRows:
@@ -80,6 +86,8 @@ class Attempt(AbstractContextManager["Attempt"]):
         self.stop = stop
         self.folder = runtime.child.folder / workspace_name(job_id, token)
         self._watch = Watch(stop, math.inf, runtime.limits)
+        self.stages = StageList()
+        self.task: ClaimedTask | None = None  # a training run of another worker's job that is computed here, under the lease of its task
         self.rows = self.write(self._read)
         self.artifacts = OwnersArtifacts(self.rows.job.owner_id, runtime.store)
         self._watch = replace(self._watch, deadline=time.monotonic() + self.rows.seconds_left)
@@ -146,6 +154,16 @@ class Attempt(AbstractContextManager["Attempt"]):
                     raise Interrupted("lease_lost") from error
                 time.sleep(DATABASE_PAUSE_SECONDS)
 
+    def list_stages(self, stages: StageList) -> None:
+        """Store the stages of this attempt."""
+        self.stages = stages
+        self.store_stages()
+
+    def store_stages(self) -> None:
+        """Store the list of stages as it is now."""
+        stages = self.stages.to_json()
+        self.write(lambda session: transitions.list_stages(session, self.job_id, self.token, stages))
+
     def run_stage(
         self,
         stage: str,
@@ -166,17 +184,17 @@ class Attempt(AbstractContextManager["Attempt"]):
         workspace : the attempt's own unless given
         before : work that belongs to the stage and precedes it
         """
-        began = time.monotonic()
+        began, where = time.monotonic(), workspace or self.workspace
         with span(f"stage {stage}", {"iis.job.id": self.job_id, **({} if part is None else {"iis.stage.part": part})}):
-            self.stage_event(stage, "started", part=part, workspace=workspace or self.workspace)
+            self.stage_event(stage, "started", part=part, workspace=where)
             if before is not None:
                 before()
             result = self.compute(
                 stage,
                 arguments,
                 network=network,
-                workspace=workspace,
-                on_progress=ProgressThrottle(lambda done, total, eta: self._report(stage, part, done, total, eta)),
+                workspace=where,
+                on_progress=ProgressThrottle(lambda done, total, eta: self.report(stage, done, total, eta, part=part, workspace=where)),
                 on_output=on_output,
             )
         if warnings := warnings_of(result):
@@ -210,9 +228,48 @@ class Attempt(AbstractContextManager["Attempt"]):
     def stage_event(self, stage: str, state: str, *, part: str | None, workspace: StageWorkspace) -> None:
         """Add an event: the stage was started or reused."""
         event = {"stage": stage, **part_field(part), "state": state, **workspace.event_fields}
-        self.write(lambda session: transitions.add_event(session, self.job_id, self.token, "stage", event))
         if state == "started":
-            self._report(stage, part, 0, 0, None)
+            event["worker"] = self.runtime.name
+            self.stages.start(workspace.stage_id(stage, part), self.runtime.name)
+        else:
+            self.stages.reuse(workspace.stage_id(stage, part))
+        self.write(lambda session: self.add_event(session, "stage", event))
+        if state == "started":
+            self.report(stage, 0, 0, None, part=part, workspace=workspace)
+
+    def add_event(self, session: Session, kind: str, data: Json) -> None:
+        """Insert an event, and store the list of stages, under the lease of the job; under that of the task where there is one.
+
+        Raises
+        ------
+        LeaseLost, CancelRequested
+        """
+        if self.task is None:
+            transitions.add_event(session, self.job_id, self.token, kind, data, stages=self.stages.to_json())
+        else:
+            tasks.fence(session, self.task)
+            tasks.add_event(session, self.task, kind, data)
+
+    def report(
+        self,
+        stage: str,
+        done: int,
+        total: int,
+        eta_seconds: float | None,
+        *,
+        part: str | None,
+        workspace: StageWorkspace,
+        tasks: Json | None = None,
+    ) -> None:
+        """Store the progress of a stage and of the job; of a training run for another worker's job its events alone say how far it is."""
+        if self.task is not None:
+            return
+        self.stages.report(workspace.stage_id(stage, part), done, total, eta_seconds, tasks)
+        stages, overall = self.stages.to_json() if self.stages.changed else None, self.stages.overall()
+        progress: Json = {"stage": stage, "part": part, "done": done, "total": total, "eta_seconds": eta_seconds, "tasks": tasks}
+        self.write(
+            lambda session: transitions.report_progress(session, self.job_id, self.token, stages=stages, overall=overall, **progress)
+        )
 
     def fetch_upload(self, upload_id: str) -> Path:
         """Fetch an uploaded file into the workspace, under a safe form of its own name."""
@@ -239,13 +296,6 @@ class Attempt(AbstractContextManager["Attempt"]):
         upload_ids += [row.manifest_upload_id for row in (dataset, library_dataset) if row is not None and row.manifest_upload_id]
         uploads = {upload.id: upload for upload in session.scalars(select(Upload).where(Upload.id.in_(upload_ids)))}
         return JobRows(job, model, dataset, library_dataset, vlm, uploads, job.deadline_seconds - job.ran_seconds)
-
-    def _report(self, stage: str, part: str | None, done: int, total: int, eta_seconds: float | None) -> None:
-        self.write(
-            lambda session: transitions.report_progress(
-                session, self.job_id, self.token, stage=stage, part=part, done=done, total=total, eta_seconds=eta_seconds
-            )
-        )
 
     def _transaction(self, action: Callable[[Session], Value]) -> Value:
         with self.runtime.sessions.begin() as session:

@@ -19,6 +19,7 @@ from worker.jobs.feature_keys import backbone_of
 from worker.jobs.inputs import FetchSource, Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline
+from worker.jobs.progress.expected import list_stages
 from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import CONCEPT_NAMES, OFFSETS, PREDICTORS, REPRESENTED, ROWS, SUMMARY, TABLE, TEST_SET, UNPACKED_FOLDER
@@ -33,6 +34,7 @@ def run_explain(attempt: Attempt) -> None:
     given = {PREDICTORS: scored.predictors_key, TEST_SET: scored.test_set_key}
     archive = None if job.spec["upload"] is None else attempt.rows.uploads[job.spec["upload"]]
     stages = explain_stages(job.spec, scored, model, archive and archive.sha256)
+    list_stages(attempt, (stages, attempt.workspace))
     further: dict[str, FetchSource] = {"concepts": partial(_write_concepts, scored.concepts)}
     pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, further).fetch)
     pipeline.run()

@@ -11,12 +11,13 @@ from app.db import transitions
 from app.db.ids import new_id
 from app.db.models import Blob, Dataset, FinetuneResult, Json, Model, Upload
 from worker.jobs.access import is_downloaded
-from worker.jobs.artifacts import safe_name, stage_key
+from worker.jobs.artifacts import output_key, safe_name, stage_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import backbone_of, data_of
 from worker.jobs.inputs import Sources
 from worker.jobs.outputs import read_json
 from worker.jobs.pipeline import Pipeline
+from worker.jobs.progress.expected import list_stages
 from worker.jobs.score import score_stages
 from worker.jobs.score_request import ScoreRequest
 from worker.jobs.stage import Stage
@@ -39,8 +40,8 @@ def run_finetune(attempt: Attempt) -> None:
     job, model, dataset = attempt.rows.job, attempt.rows.model, attempt.rows.dataset
     if model is None or dataset is None:
         raise StageRefused("inputs_missing", "The job names no model or no data set.", None)
-    uploaded = None if model.upload_id is None else attempt.rows.uploads[model.upload_id].sha256
-    stages = finetune_stages(job.spec, model, dataset, uploaded=uploaded, device=attempt.runtime.settings.device)
+    stages = _stages(attempt, model, dataset)
+    list_stages(attempt, (stages, attempt.workspace))
     pipeline = Pipeline(attempt, stages, given={}, fetch=Sources(attempt, {}).fetch)
     pipeline.run()
     runs = {arm: [_read_run(pipeline, RunFiles(arm, seed)) for seed in job.spec["seeds"]] for arm in ARMS}
@@ -63,6 +64,22 @@ def run_finetune(attempt: Attempt) -> None:
         transitions.succeed(session, attempt.job_id, attempt.token)
 
     attempt.write(finish)
+
+
+def training_pipeline(attempt: Attempt) -> Pipeline:
+    """The training runs of a job, of which a worker that helps computes some with `compute_part`; the probe's features are stored."""
+    model, dataset = attempt.rows.model, attempt.rows.dataset
+    if model is None or dataset is None:
+        raise StageRefused("inputs_missing", "The job names no model or no data set.", None)
+    stages = _stages(attempt, model, dataset)
+    features = next(output_key(stage.key, FEATURES) for stage in stages if FEATURES in stage.outputs)
+    needed = [stage for stage in stages if stage.part is not None or not stage.stored]
+    return Pipeline(attempt, needed, given={FEATURES: features}, fetch=Sources(attempt, {}).fetch)
+
+
+def _stages(attempt: Attempt, model: Model, dataset: Dataset) -> list[Stage]:
+    uploaded = None if model.upload_id is None else attempt.rows.uploads[model.upload_id].sha256
+    return finetune_stages(attempt.rows.job.spec, model, dataset, uploaded=uploaded, device=attempt.runtime.settings.device)
 
 
 def finetune_stages(spec: Json, model: Model, dataset: Dataset, *, uploaded: str | None, device: str = "auto") -> list[Stage]:

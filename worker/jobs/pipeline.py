@@ -12,17 +12,17 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
-from app.db import transitions
 from app.db.models import Json
-from app.storage import ArtifactMissing, StorageUnavailable, drop_unreferenced
-from worker.jobs.artifacts import StoredFile, output_key, shard_key
+from app.storage import ArtifactMissing
+from worker.jobs.artifacts import StoredFile, output_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.shard_storage import ShardStorage
 from worker.jobs.sharing.division import DivisibleStage, Division
-from worker.jobs.sharing.stage_sharing import share_stages
+from worker.jobs.sharing.seed_tasks import SHORTEST, SeedTasks, is_long
+from worker.jobs.sharing.stage_sharing import SharedStages
 from worker.jobs.stage import Stage
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
-from worker.stages.files import epoch_of
 
 FetchSources = Callable[[tuple[str, ...]], Json]
 """Put the named sources into the workspace; return what stages need to find them."""
@@ -59,8 +59,9 @@ class Pipeline:
         self._keys = {name: output_key(stage.key, name) for name, stage in self._maker.items() if stage.stored} | given
         self._stored: dict[str, str] = {}  # file name -> sha256
         self._unstored: set[str] = set()  # names of outputs in the workspace that do not go to storage
-        self._shared: set[str] = set()  # names of stages that other workers may have computed
-        self._pending_epochs: list[Json] = []  # events of epochs that were not stored
+        self._shared: set[tuple[str, str | None]] = set()  # name and part of stages that other workers may have computed
+        self._seed_seconds: dict[str, float] = {}  # of the tasks of each stage that was divided by library seed
+        self._shards = ShardStorage(attempt, self._workspace)
 
     def run(self) -> None:
         """Bring every output that is to be stored into storage."""
@@ -69,16 +70,25 @@ class Pipeline:
                 continue
             # Read again for each stage: meanwhile another job on the same model and data may have finished it.
             self._stored = self._attempt.write(self._find) | self._stored
-            if stage.name in self._shared and all(name in self._stored for name in stage.outputs):
+            if self._is_stored(stage) and (stage.name, stage.part) in self._shared:
                 continue  # another worker has computed it for this job
-            if all(name in self._stored for name in stage.outputs):
+            if self._is_stored(stage):
                 STAGES_REUSED.labels(stage.name).inc()
                 self._attempt.stage_event(stage.name, "reused", part=stage.part, workspace=self._workspace)
+            elif self._share_runs(stage):
+                continue
             else:
+                self._divide_seeds(stage)
                 began = time.monotonic()
                 self._compute(stage)
-                if stage.independent and time.monotonic() - began >= self._attempt.runtime.settings.task_seconds:
+                long = time.monotonic() - began >= self._attempt.runtime.settings.task_seconds
+                if stage.independent and stage.name not in self._seed_seconds and long:
                     self._share_neighbours(stage)
+        for stage in self._stages:  # made when another stage needs them
+            if not stage.stored:
+                self._attempt.stages.skip(self._workspace.stage_id(stage.name, stage.part))
+        if self._attempt.stages.changed:
+            self._attempt.store_stages()
 
     def key(self, name: str) -> str:
         """The artifact key of a file."""
@@ -127,7 +137,7 @@ class Pipeline:
             network=stage.network,
             part=stage.part,
             workspace=self._workspace,
-            on_output=lambda name, about: self._store_output(stage, name, about),
+            on_output=lambda name, about: self._shards.store(stage, name, about),
             before=partial(self._divide, stage, arguments) if stage.divisible else None,
         )
         folder, artifacts, check = self._workspace.folder, self._attempt.artifacts, self._attempt.stop.check
@@ -135,27 +145,68 @@ class Pipeline:
         uploaded = {name: artifacts.upload(self._keys[name], stage.name, folder / name, check) for name in outputs}
         written = {name: key for name, key in stage.for_others.items() if (folder / name).exists()}
         others = [artifacts.upload(key, stage.name, folder / name, check) for name, key in written.items()]
-        files = [*uploaded.values(), *others]
-        self._drop(self._attempt.write(lambda session: self._record(session, stage, files, time.monotonic() - began)))
+        files, seconds = [*uploaded.values(), *others], time.monotonic() - began + self._seed_seconds.get(stage.name, 0.0)
+        self._attempt.stages.finish(self._workspace.stage_id(stage.name, stage.part), seconds, [self._attempt.runtime.name])
+        self._shards.drop(self._attempt.write(lambda session: self._record(session, stage, files, seconds)))
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
 
+    def _divide_seeds(self, stage: Stage) -> None:
+        """Compute the curves of a long measurement, and of those after it, together with other workers."""
+        if not stage.seeds or stage.name in self._seed_seconds or not is_long(self._attempt, stage, self._workspace, SHORTEST):
+            return
+        neighbours = takewhile(lambda one: one.independent, self._stages[self._stages.index(stage) :])
+        missing = [one for one in neighbours if one.seeds and not self._is_stored(one)]
+        self._seed_seconds |= SeedTasks(self._attempt, missing, self._workspace, self._keys).run()
+        self._stored = self._attempt.write(self._find) | self._stored
+        for name in (name for one in missing for name in one.outputs if name in self._stored):
+            self.file(name)  # the matched libraries, which their choice has drawn
+
     def _share_neighbours(self, stage: Stage) -> None:
         """Compute the stages after an independent one that are independent too, together with other workers."""
         following = self._stages[self._stages.index(stage) + 1 :]
-        missing = [
-            one for one in takewhile(lambda one: one.independent, following) if not all(name in self._stored for name in one.outputs)
-        ]
+        missing = {one.name: [one] for one in takewhile(lambda one: one.independent, following) if not self._is_stored(one)}
         if len(missing) < 2:
             return
-        by_name = {one.name: one for one in missing}
-        self._shared |= by_name.keys()
-        share_stages(self._attempt, [self._whole_stage(one) for one in missing], lambda name: self._compute(by_name[name]))
+        self._shared |= {(name, None) for name in missing}
+        specs = [self._whole_stage(one) for (one,) in missing.values()]
+
+        def compute(name: str) -> None:
+            self._compute(missing[name][0])
+
+        SharedStages(self._attempt, "measurements", missing, specs, compute, self._workspace).run()
+
+    def _share_runs(self, stage: Stage) -> bool:
+        """Compute the training runs from a stage on together with other workers; False where they are short, or one is left."""
+        if stage.run is None or (stage.name, stage.part) in self._shared or not is_long(self._attempt, stage, self._workspace, 1.0):
+            return False
+        runs: dict[str, list[Stage]] = {}
+        for one in self._stages:
+            if one.part is not None and not self._is_stored(one):
+                runs.setdefault(one.part, []).append(one)
+        if len(runs) < 2:
+            return False
+        self._shared |= {(one.name, one.part) for stages in runs.values() for one in stages}
+        specs: list[Json] = [{"task": part, "part": part, "run": part, "stage": stage.name, "of_library": False} for part in runs]
+        SharedStages(self._attempt, stage.name, runs, specs, self.compute_part, self._workspace).run()
+        self._stored = self._attempt.write(self._find) | self._stored
+        return self._is_stored(stage)
+
+    def compute_part(self, part: str) -> None:
+        """Compute the stages of a part whose outputs are not stored."""
+        for stage in self._stages:
+            self._stored = self._attempt.write(self._find) | self._stored
+            if stage.part == part and not self._is_stored(stage):
+                self._compute(stage)
+
+    def _is_stored(self, stage: Stage) -> bool:
+        return all(name in self._stored for name in stage.outputs)
 
     def _whole_stage(self, stage: Stage) -> Json:
         """What another worker needs to compute a stage, as JSON."""
         return {
+            "task": stage.name,
             "stage": stage.name,
             "key": stage.key,
             "arguments": stage.arguments,
@@ -185,7 +236,7 @@ class Pipeline:
             arguments=arguments,
             network=stage.network,
             workspace=self._workspace,
-            store=lambda name, about: self._store_output(stage, name, about),
+            store=lambda name, about: self._shards.store(stage, name, about),
         )
         Division(self._attempt, divided).run()
         self._restore_shards(stage)
@@ -197,9 +248,9 @@ class Pipeline:
             artifacts.record(session, file)
         if stage.sharded:
             unreferenced = artifacts.delete_shards(session, stage.key, artifacts.find_shards(session, stage.key))
-        fields = {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3), **self._workspace.event_fields}
-        event = {"stage": stage.name, **fields}
-        transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
+        attempt, fields = self._attempt, {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3)}
+        event = {"stage": stage.name, **fields, **self._workspace.event_fields, "worker": attempt.runtime.name}
+        attempt.add_event(session, "stage", event)
         return unreferenced
 
     def _restore_shards(self, stage: Stage) -> None:
@@ -219,59 +270,3 @@ class Pipeline:
                     log.warning("artifact_missing", job_id=self._attempt.job_id, name=name, sha256=sha256)
                     lost.add(sha256)
                     complete = False
-
-    def _store_output(self, stage: Stage, name: str, about: Json | None) -> None:
-        """Store a shard that a stage reports. The child process is not trusted: only the last part of the name is used."""
-        path = self._workspace.folder / stage.shard_folder / Path(name).name
-        if stage.run is None:
-            self._store_shard(stage, path)
-        else:
-            self._store_epoch(stage, path, {"arm": stage.run.arm, "seed": stage.run.seed, **(about or {})})
-
-    def _store_shard(self, stage: Stage, path: Path) -> None:
-        """Store a finished shard and add its event, in one transaction."""
-        stored = self._upload_shard(stage, path)
-        event = {"stage": stage.name, **part_field(stage.part), "state": "shard", "name": path.name, "worker": self._attempt.runtime.name}
-        event |= self._workspace.event_fields
-
-        def record(session: Session) -> None:
-            self._attempt.artifacts.record(session, stored)
-            transitions.add_event(session, self._attempt.job_id, self._attempt.token, "stage", event)
-
-        self._attempt.write(record)
-
-    def _store_epoch(self, stage: Stage, path: Path, event: Json) -> None:
-        """Store a finished epoch in place of earlier ones and add its event, in one transaction.
-
-        An epoch is not stored when a newer one is already finished, since a run resumes from the newest; its event is then added
-        together with that of the next stored epoch.
-        """
-        self._pending_epochs.append(event)
-        epoch = epoch_of(path.name)
-        if all(epoch_of(other.name) <= epoch for other in path.parent.iterdir()):
-            stored = self._upload_shard(stage, path)
-
-            def record(session: Session) -> list[str]:
-                artifacts = self._attempt.artifacts
-                found = artifacts.find_shards(session, stage.key)  # another job may have stored a newer epoch of the same run
-                replaced = artifacts.delete_shards(session, stage.key, [name for name in found if epoch_of(name) <= epoch])
-                artifacts.record(session, stored)
-                for pending in self._pending_epochs:
-                    transitions.add_event(session, self._attempt.job_id, self._attempt.token, "epoch", pending)
-                return replaced
-
-            self._drop(self._attempt.write(record))
-            self._pending_epochs.clear()
-        path.unlink()  # each holds a whole network
-
-    def _upload_shard(self, stage: Stage, path: Path) -> StoredFile:
-        return self._attempt.artifacts.upload(shard_key(stage.key, path.name), f"{stage.key}/{path.name}", path, self._attempt.stop.check)
-
-    def _drop(self, contents: list[str]) -> None:
-        """Delete unreferenced content. A failure does not fail the job: the garbage collector deletes the content later."""
-        store = self._attempt.runtime.store
-        for sha256 in contents:
-            try:
-                self._attempt.write(lambda session, sha256=sha256: drop_unreferenced(session, store, sha256))
-            except StorageUnavailable as error:
-                log.warning("content_not_deleted", job_id=self._attempt.job_id, sha256=sha256, error=str(error))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import transitions
 from app.db.models import ConceptLibrary, Dataset, Json, Model
+from iis_engine.protocols import CONTROL_SEEDS
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import stage_key
-from worker.jobs.attempt import Attempt
+from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.jobs.feature_keys import data_of, features_key
 from worker.jobs.inputs import Sources, fetch_vocabulary
 from worker.jobs.layer_sweep import with_awaited_layers
 from worker.jobs.model_checks import checked_model
 from worker.jobs.pipeline import Pipeline
+from worker.jobs.progress.expected import list_stages
 from worker.jobs.results import FittedLibrary, StoredPredictors, add_library, add_results
 from worker.jobs.score_request import ScoreRequest
 from worker.jobs.stage import Stage
@@ -50,6 +53,14 @@ FITTING = frozenset({"materialise", "extract", "embed_phrases", "libraries", "na
 """Stages that fit a library of visual elements and cut its exemplars."""
 
 
+class _BySeed(TypedDict):
+    """Properties of a stage that measures curves of library seeds."""
+
+    independent: bool
+    sharded: bool
+    seeds: int
+
+
 def run_score(attempt: Attempt) -> None:
     """Run the stages whose outputs are not stored yet, then write results and `succeeded` in one transaction."""
     job, rows = attempt.rows.job, attempt.rows
@@ -68,11 +79,15 @@ def run_score(attempt: Attempt) -> None:
         library_dataset=rows.library_dataset,
         vectors_sha256=_vectors_sha256(attempt),
     )
-    library_pipeline = _fit_on_library_dataset(attempt, request)
+    stages = score_stages(request, device=attempt.runtime.settings.device)
+    library_stages = _stages_on_library_dataset(attempt, request)
+    library_workspace = attempt.workspace if library_stages is None else attempt.library_workspace()
+    list_stages(attempt, (library_stages or [], library_workspace), (stages, attempt.workspace))
+    library_pipeline = None if library_stages is None else _fit_on_library_dataset(attempt, library_stages, library_workspace)
     given = {} if reused is None else {LIBRARY: reused.artifact_key}
     if library_pipeline is not None:
         given = {name: library_pipeline.key(name) for name in (LIBRARY, ENSEMBLE, *([NAMES] if request.has_names else []))}
-    stages = with_awaited_layers(attempt, request, score_stages(request, device=attempt.runtime.settings.device))
+    stages = with_awaited_layers(attempt, request, stages)
     sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt), "vectors": partial(_fetch_vectors, attempt)})
     pipeline = Pipeline(attempt, stages, given=given, fetch=sources.fetch, made_by=library_pipeline)
     pipeline.run()
@@ -156,17 +171,24 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
         named_from = (FEATURES, LIBRARY, PHRASES, *images)
         stages.append(Stage("name", name, named_from, (NAMES,), sources=("vlm", "dataset"), network=is_downloaded(request.vlm)))
     sized = (LIBRARY,) if count is None else ()
+
+    def by_seed(seeds: int) -> _BySeed:
+        divisible = protocol == "exact" and seeds > 1
+        return {"independent": True, "sharded": divisible, "seeds": seeds if divisible else 0}
+
     stages += [
-        Stage("isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}, independent=True),
+        Stage(
+            "isotropic", isotropic, (FEATURES, *sized), (ISOTROPIC,), arguments=measure | {"concept_count": count}, **by_seed(CONTROL_SEEDS)
+        ),
         Stage(
             "matched",
             matched,
             (FEATURES, ensemble, *source),
             (MATCHED_LIBRARIES, MATCHED),
             arguments=measure | {"words": request.has_words},
-            independent=True,
+            **by_seed(CONTROL_SEEDS),
         ),
-        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure, independent=True),
+        Stage("heads", heads, (FEATURES, ensemble), (MEASUREMENT,), arguments=measure, **by_seed(request.library_seeds)),
         Stage("panel", panel, (FEATURES, ensemble, MATCHED_LIBRARIES, MEASUREMENT), (PANEL,), arguments=measure),
         Stage("curve", curve, (FEATURES, ensemble, MEASUREMENT, ISOTROPIC, MATCHED, PANEL, *names), (REPORT,), arguments=measure | named),
     ]
@@ -181,12 +203,14 @@ def score_stages(request: ScoreRequest, *, device: str = "auto") -> list[Stage]:
     return [*stages, Stage("report", stage_key("report", curve=curve), (REPORT,), tuple(file for _, _, file in PLOTS))]
 
 
-def _fit_on_library_dataset(attempt: Attempt, request: ScoreRequest) -> Pipeline | None:
-    """Fit the library on the data set given for it, under the keys of a job on that data set; None where none is given."""
+def _stages_on_library_dataset(attempt: Attempt, request: ScoreRequest) -> list[Stage] | None:
+    """Stages that fit the library on the data set given for it, under the keys of a job on that data set; None where none is given."""
     if request.library_dataset is None:
         return None
-    workspace = attempt.library_workspace()
-    stages = [stage for stage in score_stages(request.fitting, device=attempt.runtime.settings.device) if stage.name in FITTING]
+    return [stage for stage in score_stages(request.fitting, device=attempt.runtime.settings.device) if stage.name in FITTING]
+
+
+def _fit_on_library_dataset(attempt: Attempt, stages: list[Stage], workspace: StageWorkspace) -> Pipeline:
     sources = Sources(attempt, {"vocabulary": partial(fetch_vocabulary, attempt)}, workspace)
     pipeline = Pipeline(attempt, stages, given={}, fetch=sources.fetch, workspace=workspace)
     pipeline.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from app.db.models import Dataset, Json, Model
+from iis_engine.protocols import LIBRARY_SEEDS
 from iis_engine.specs import VISUAL_KINDS
 
 
@@ -51,6 +52,11 @@ class ScoreRequest:
         protocol = self.spec["protocol"]
         activations = self.spec.get("activations", "layernorm" if protocol == "exact" else "calibrated")
         return {"protocol": protocol, "seed": self.spec["seed"], "activations": activations}
+
+    @property
+    def library_seeds(self) -> int:
+        """Seeds with which the scored library is built; 1 for own vectors and for a library fitted before."""
+        return LIBRARY_SEEDS if self.library_key is None and self.spec["library"].get("kind") != "vectors" else 1
 
     @property
     def has_words(self) -> bool:

@@ -26,6 +26,7 @@ class Stage:
     sharded : whether the stage writes finished shards into a folder of its own, which a later attempt resumes from
     part : which of several runs of the stage in one job this is, for people
     independent : whether other workers may compute the stage while this one computes a neighbour that is independent too
+    seeds : curves of so many library seeds that other workers may compute, see `worker.jobs.sharing.seed_tasks`; 0 for other stages
     divisible : whether other workers may compute some of the shards, see `worker.jobs.sharing.division`
     run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
     for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
@@ -42,6 +43,7 @@ class Stage:
     network: bool = False
     sharded: bool = False
     independent: bool = False
+    seeds: int = 0
     divisible: bool = False
     part: str | None = None
     run: RunFiles | None = None

@@ -10,6 +10,7 @@ ISOTROPIC, MATCHED = "isotropic.safetensors", "matched.safetensors"  # curves of
 MATCHED_LIBRARIES, PANEL = "matched.zip", "panel.json"
 # Embeddings of images, phrases and class names by a vision-language model.
 EMBEDDINGS, PHRASES, CLASSES = (f"{name}.safetensors" for name in ("embeddings", "phrases", "classes"))
+CHOICE = "choice-00000.safetensors"  # of a measurement's strengths; the curves of its seeds stand beside it
 IMAGES_FOLDER = "images"  # an unpacked data set
 VOCABULARY = "vocabulary.json"  # phrases that the worker writes for `embed_phrases`: [[text, group], …]
 NAMES = "names.json"
@@ -31,6 +32,11 @@ COMPARISON = "comparison.json"
 def epoch_file(epoch: int) -> str:
     """File name of the engine's checkpoint after an epoch."""
     return f"epoch-{epoch:03d}.safetensors"
+
+
+def seed_file(number: int) -> str:
+    """File name of the curve of a library seed."""
+    return f"seed-{number:05d}.safetensors"
 
 
 def epoch_of(name: str) -> int:

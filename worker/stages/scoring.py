@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images
 from worker.stages.files import (
     ENSEMBLE,
-    FEATURES,
     ISOTROPIC,
     LIBRARY,
     MATCHED,
@@ -25,12 +23,13 @@ from worker.stages.files import (
     TEST_SET,
 )
 from worker.stages.reporter import Reporter
+from worker.stages.scored_libraries import SCORED_LIBRARIES, pack_libraries, read_ensemble, read_features, unpack_libraries
+from worker.stages.seed_tasks import join_or_measure
 from worker.stages.specs import DatasetRequest, score_spec
 from worker.stages.text import text_source
 
 if TYPE_CHECKING:
-    from iis_engine.features.feature_set import FeatureSet
-    from iis_engine.scoring.ensemble import LibraryEnsemble
+    from iis_engine.scoring.measurement import Measurement
 
 
 def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
@@ -41,44 +40,39 @@ def libraries(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Jso
     source = text_source(workspace) if arguments["words"] else None
     given = arguments.get("sources", {}).get("vectors")
     own = None if given is None else read_vectors(Path(given["file"]))
-    features, spec = _features(workspace), score_spec(arguments["score"])
+    features, spec = read_features(workspace), score_spec(arguments["score"])
     ensemble = build_libraries(features, spec, reporter.progress, text_source=source, own_vectors=own, device=arguments["device"])
     ensemble.primary.save(workspace / LIBRARY)
-    _pack(ensemble, workspace, ENSEMBLE)
+    pack_libraries(ensemble, workspace, ENSEMBLE)
     return {}
 
 
 def isotropic(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: curve of the isotropic control -> isotropic.safetensors."""
-    from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.measure import measure_isotropic
-
-    count = arguments["concept_count"]
-    # Blocks, and the size of a text library, are known once it is built.
-    origins = ConceptLibrary.load(workspace / LIBRARY).origins if count is None else ("random",) * count
-    features, spec = _features(workspace), score_spec(arguments["score"])
-    measure_isotropic(features, origins, spec, reporter.progress, device=arguments["device"]).save(workspace / ISOTROPIC)
-    return {}
+    return _measure(workspace, arguments, reporter, "isotropic", ISOTROPIC)
 
 
 def matched(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: libraries and curve of the matched control -> matched.zip, matched.safetensors."""
-    from iis_engine.scoring.measure import matched_libraries, measure_matched
-
-    source = text_source(workspace) if arguments["words"] else None
-    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
-    controls = matched_libraries(features, ensemble, spec, text_source=source, device=arguments["device"])
-    _pack(controls, workspace, MATCHED_LIBRARIES)
-    measure_matched(features, controls, spec, reporter.progress, device=arguments["device"]).save(workspace / MATCHED)
-    return {}
+    return _measure(workspace, arguments, reporter, "matched", MATCHED)
 
 
 def heads(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
     """Stage: sparse heads at every node -> measurement.safetensors."""
-    from iis_engine.scoring.measure import measure_library
+    return _measure(workspace, arguments, reporter, "heads", MEASUREMENT)
 
-    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
-    measure_library(features, ensemble, spec, reporter.progress, device=arguments["device"]).save(workspace / MEASUREMENT)
+
+def _measure(workspace: Path, arguments: JsonObject, reporter: Reporter, stage: str, file: str) -> JsonObject:
+    """Measure the curves of a stage's libraries, or join those that are measured."""
+    from iis_engine.scoring.measure import measure_libraries
+
+    features, spec = read_features(workspace), score_spec(arguments["score"])
+    scored, kind = SCORED_LIBRARIES[stage](workspace, arguments, features), spec.library.kind if stage == "heads" else "random"
+
+    def whole() -> Measurement:
+        return measure_libraries(features, scored, kind, spec, reporter.progress, device=arguments["device"])
+
+    join_or_measure(workspace, arguments, features, scored, whole).save(workspace / file)
     return {}
 
 
@@ -87,8 +81,8 @@ def panel(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     from iis_engine.scoring.measure import measure_score_panel
     from iis_engine.scoring.measurement import Measurement
 
-    features, ensemble, spec = _features(workspace), _ensemble(workspace), score_spec(arguments["score"])
-    controls, measured = _unpack(workspace, MATCHED_LIBRARIES), Measurement.load(workspace / MEASUREMENT)
+    features, ensemble, spec = read_features(workspace), read_ensemble(workspace), score_spec(arguments["score"])
+    controls, measured = unpack_libraries(workspace, MATCHED_LIBRARIES), Measurement.load(workspace / MEASUREMENT)
     found = measure_score_panel(features, ensemble, controls, measured, spec, reporter.progress, device=arguments["device"])
     concepts = [] if found is None else [concept.to_dict() for concept in found.concepts]
     content = {"panel": found and found.to_dict(), "concepts": concepts}
@@ -106,7 +100,7 @@ def curve(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObj
     measured, *of_controls = (Measurement.load(workspace / name) for name in (MEASUREMENT, ISOTROPIC, MATCHED))
     names = load_names(workspace / NAMES) if arguments["named"] else None
     spec, controls = score_spec(arguments["score"]), Controls(*of_controls)
-    report = assemble(_features(workspace), _ensemble(workspace), measured, controls, spec, names).to_dict()
+    report = assemble(read_features(workspace), read_ensemble(workspace), measured, controls, spec, names).to_dict()
     panel = json.loads((workspace / PANEL).read_text())["panel"]
     if panel is not None:
         report |= {"panel": panel, "warnings": [*report["warnings"], *panel["warnings"]]}
@@ -124,7 +118,7 @@ def explain(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonO
     sources = arguments.get("sources")
     images = open_images(workspace, DatasetRequest.from_json(sources["dataset"])) if sources else None
     names = load_names(workspace / NAMES) if arguments["named"] else None
-    write_concepts(_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, reporter.progress)
+    write_concepts(read_features(workspace), ConceptLibrary.load(workspace / LIBRARY), images, names, workspace, reporter.progress)
     return {}
 
 
@@ -135,7 +129,7 @@ def predictors(workspace: Path, arguments: JsonObject, reporter: Reporter) -> Js
     from iis_engine.scoring.measurement import Measurement
     from iis_engine.scoring.predictor import PredictorFamily
 
-    features, names = _features(workspace), list[str]()
+    features, names = read_features(workspace), list[str]()
     if sources := arguments.get("sources"):
         images = open_images(workspace, DatasetRequest.from_json(sources["dataset"]))
         names = [image.path.relative_to(images.root).as_posix() for image in images.test]
@@ -156,38 +150,3 @@ def report(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonOb
         save_plot(content, figure, *(workspace / file for name, _, file in PLOTS if name == figure))
         reporter.progress(done, len(figures))
     return {}
-
-
-def _features(workspace: Path) -> FeatureSet:
-    from iis_engine.features.feature_set import FeatureSet
-
-    return FeatureSet.load(workspace / FEATURES)
-
-
-def _ensemble(workspace: Path) -> LibraryEnsemble:
-    """The libraries of all seeds; one alone where an earlier job fitted the library."""
-    from iis_engine.libraries.library import ConceptLibrary
-    from iis_engine.scoring.ensemble import LibraryEnsemble
-
-    if not (workspace / ENSEMBLE).exists():
-        return LibraryEnsemble((ConceptLibrary.load(workspace / LIBRARY).on_other_images(),))
-    return _unpack(workspace, ENSEMBLE)
-
-
-def _pack(ensemble: LibraryEnsemble, workspace: Path, name: str) -> None:
-    """Write the libraries of an ensemble as a zip."""
-    folder = workspace / Path(name).stem
-    ensemble.save(folder)
-    with zipfile.ZipFile(workspace / name, "w") as archive:
-        for path in folder.iterdir():
-            archive.write(path, path.name)
-
-
-def _unpack(workspace: Path, name: str) -> LibraryEnsemble:
-    """Read a zip written by `_pack`."""
-    from iis_engine.scoring.ensemble import LibraryEnsemble
-
-    folder = workspace / Path(name).stem
-    with zipfile.ZipFile(workspace / name) as archive:
-        archive.extractall(folder)
-    return LibraryEnsemble.load(folder)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _LEFT_OUT = "links"  # addresses of the API, for programs
 
 
-def field_listing(answer: BaseModel) -> Listing:
-    """One row per field that has a value."""
-    rows = [(name, value) for name, value in flat_fields(_json(answer)).items() if value]
+def field_listing(answer: BaseModel, *, without: Sequence[str] = ()) -> Listing:
+    """One row per field that has a value, but for those named."""
+    rows = [(name, value) for name, value in flat_fields(_json(answer)).items() if value and name not in without]
     return Listing("", (Heading("field"), Heading("value", wraps=True)), rows, lines=False)
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from iis_client.cli.output.fields import field_listing
 from iis_client.cli.output.listing import Heading, Listing, age, short_ids
 
 if TYPE_CHECKING:
     from iis_schemas.jobs.libraries import LibraryView
-    from iis_schemas.jobs.views import AnyJobView, JobProgress
+    from iis_schemas.jobs.progress import JobProgress, JobStage, OverallProgress
+    from iis_schemas.jobs.views import AnyJobView
     from iis_schemas.names import VerdictCode
 
 HEADINGS = (
@@ -27,6 +29,15 @@ HEADINGS = (
     Heading("tags", wraps=True),
     Heading("protocol"),
 )
+STAGE_HEADINGS = (
+    Heading("stage", wraps=True),
+    Heading("state"),
+    Heading("share"),
+    Heading("expected"),
+    Heading("time"),
+    Heading("tasks"),
+    Heading("workers", wraps=True),
+)
 VERDICT_WORDS: dict[VerdictCode, str] = {
     "reads_through_concepts": "reads through",
     "no_better_than_matched": "like matched",
@@ -42,6 +53,41 @@ def job_table(jobs: Sequence[AnyJobView], now: datetime) -> Listing:
     ids = short_ids([job.id for job in jobs])
     rows = [(ids[job.id], *_cells(job), age(job.created_at, now), *_settings(job)) for job in jobs]
     return Listing("", HEADINGS, rows, [note for job in jobs if (note := _note(job))], lines=False)
+
+
+def job_view(job: AnyJobView) -> list[Listing]:
+    """All fields of a job, and a table of its stages."""
+    fields = field_listing(job, without=("stages",))
+    return [fields] if not job.stages else [fields, stage_table(job.stages)]
+
+
+def stage_table(stages: Sequence[JobStage]) -> Listing:
+    """One row per stage of a job, with its share of the job's expected time."""
+    rows = [
+        (
+            stage.title,
+            stage.state,
+            f"{stage.share:.0%}",
+            _seconds(stage.expected_seconds),
+            _seconds(stage.seconds),
+            "" if stage.tasks is None else f"{stage.tasks.done}/{stage.tasks.total}",
+            ", ".join(stage.workers),
+        )
+        for stage in stages
+    ]
+    return Listing("", STAGE_HEADINGS, rows, lines=False)
+
+
+def overall_words(overall: OverallProgress | None) -> str:
+    """How much of a job is done, and the time left over all stages; empty where neither is known."""
+    if overall is None:
+        return ""
+    left = "" if overall.eta_seconds is None else f", {overall.eta_seconds:.0f} s left"
+    return f"{overall.share_done:.0%} of the job, {overall.tasks_done} of {overall.tasks_total} tasks{left}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"
 
 
 def _cells(job: AnyJobView) -> tuple[str, ...]:
@@ -80,7 +126,8 @@ def _note(job: AnyJobView) -> str:
         return f"{job.id} {job.state}: {job.error.message}"
     if job.progress is None or job.finished:
         return ""
-    return f"{job.id}: stage {_stage(job.progress)}."
+    overall = overall_words(job.progress.overall)
+    return f"{job.id}: stage {_stage(job.progress)}{overall and '; '}{overall}."
 
 
 def _stage(progress: JobProgress) -> str:

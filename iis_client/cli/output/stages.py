@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+    from iis_schemas.jobs.progress import JobStage
+
 
 class StageBars:
-    """One bar per stage with the remaining time."""
+    """One bar for the job, and one per stage with the remaining time."""
 
     def __init__(self, bars: Progress) -> None:
         self.console = bars.console
         self._bars = bars
         self._stages: dict[str, TaskID] = {}
+        self._job: TaskID | None = None
+
+    def list(self, stages: Sequence[JobStage]) -> None:
+        """Show all stages from the start, with their expected times."""
+        for stage in stages:
+            expected = "" if stage.expected_seconds is None else f"about {stage.expected_seconds:.0f} s"
+            self._bars.update(self._stage(stage.title), total=1, remaining=expected)
+            self.change(stage.title, stage.state)
+
+    def overall(self, overall: dict[str, Any] | None) -> None:
+        """Show how far the job is."""
+        if overall is None:
+            return
+        if self._job is None:
+            self._job = self._bars.add_task("Job", total=1, remaining="")
+        self._bars.update(self._job, completed=overall["share_done"], remaining=_overall_words(overall))
 
     def advance(self, title: str, done: int, total: int | None, remaining: str) -> None:
         """Show how far a stage is."""
@@ -36,11 +55,19 @@ class StageBars:
 
 
 class StageLines:
-    """One line per stage when it has finished, with the seconds since it started."""
+    """One line per stage when it has finished, with the seconds since it started and how far the job is."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._started: dict[str, float] = {}
+        self._overall = ""
+
+    def list(self, stages: Sequence[JobStage]) -> None:
+        """Print nothing: each stage has its line when it has finished."""
+
+    def overall(self, overall: dict[str, Any] | None) -> None:
+        """Remember how far the job is."""
+        self._overall = "" if overall is None else f" ({_overall_words(overall)})"
 
     def advance(self, title: str, done: int, total: int | None, remaining: str) -> None:
         """Print nothing: logs need no counts."""
@@ -51,6 +78,12 @@ class StageLines:
         """Print a stage that has finished or was reused."""
         started = self._started.setdefault(title, time.monotonic())
         if state == "finished":
-            self.console.print(f"{title}: {time.monotonic() - started:.0f} s", soft_wrap=True)
+            self.console.print(f"{title}: {time.monotonic() - started:.0f} s{self._overall}", soft_wrap=True)
         elif state == "reused":
             self.console.print(f"{title}: reused", soft_wrap=True)
+
+
+def _overall_words(overall: dict[str, Any]) -> str:
+    eta_seconds = overall["eta_seconds"]
+    left = "" if eta_seconds is None else f", {eta_seconds:.0f} s left in all"
+    return f"{overall['tasks_done']} of {overall['tasks_total']} tasks{left}"

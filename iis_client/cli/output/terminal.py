@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from iis_client.transport.uploads import UploadProgress
     from iis_schemas.jobs.events import EventView
+    from iis_schemas.jobs.views import AnyJobView
     from iis_schemas.studies.views import StudyView
 
 _DESCRIPTION = TextColumn("{task.description}", markup=False)  # it can contain a file name
@@ -73,10 +74,17 @@ class Terminal:
             yield
         self.err.print(f"{activity}: done.")
 
-    def watch(self, job: str, events: Iterator[EventView]) -> None:
-        """Show the stages of a job until its events end: bars with the remaining time, or without a terminal a line for each."""
-        self.err.print(f"Job {job}")
+    def watch(self, job: str, events: Iterator[EventView], read: Callable[[], AnyJobView]) -> None:
+        """Show the stages of a job until its events end: bars with the remaining time, or without a terminal a line for each.
+
+        Parameters
+        ----------
+        read : the job as it is now
+        """
+        position = read().queue_position
+        self.err.print(f"Job {job}" + ("" if position is None else f" is at position {position} in the queue"))
         warnings: set[str] = set()  # several stages may repeat one
+        listed = False
         with self._stages() as stages:
             for event in events:
                 data = cast("dict[str, Any]", event.data)
@@ -85,7 +93,11 @@ class Terminal:
                     stages.console.print(f"Warning: {data['message']}", style="yellow", soft_wrap=True)
                 if event.type == "epoch":
                     stages.console.print(epoch_line(data))
+                if event.type == "stage" and not listed:
+                    stages.list(read().stages or ())
+                    listed = True
                 if event.type == "progress":
+                    stages.overall(data.get("overall"))
                     stages.advance(data["title"], data["done"], data["total"] or None, _remaining(data))
                 if event.type == "stage":
                     stages.change(data["title"], data["state"])

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 
 from app.db.session import SessionFactory
-from app.db.transitions import finish_cancel
+from app.db.transitions import finish_cancel, report_progress
 from support.rows import Rows
 
 TIMESTAMPS = ("queued_at", "running_at", "canceling_at", "succeeded_at", "failed_at", "canceled_at")
@@ -70,12 +70,56 @@ def test_a_job_shows_its_state_progress_and_the_time_of_each_step(client: TestCl
     rows.progress(job_id, token, 4)
     job = client.get(f"/v1/jobs/{job_id}").json()
     assert (job["state"], job["attempt"]) == ("running", 1)
-    shown = {"stage": "extract", "title": "Extracting features", "part": None, "done": 4, "total": 10, "eta_seconds": 1.5, "tasks": None}
-    assert job["progress"] == shown
+    named = {"stage": "extract", "title": "Extracting features", "part": None}
+    assert job["progress"] == {**named, "done": 4, "total": 10, "eta_seconds": 1.5, "tasks": None, "overall": None}
     rows.fail(job_id, token, "Class 7 has no test image.")
     job = client.get(f"/v1/jobs/{job_id}").json()
     assert job["error"] == {"code": "data_invalid", "message": "Class 7 has no test image.", "param": None}
     assert [name for name in TIMESTAMPS if job[name]] == ["queued_at", "running_at", "failed_at"]
+
+
+def test_a_job_shows_all_its_stages_with_their_share_of_the_time(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
+    job_id = rows.job()
+    token = rows.claim(job_id)
+    at = f"/v1/jobs/{job_id}"
+    assert client.get(at).json()["stages"] is None
+    common = {"size": 1.0, "seconds": None, "workers": []}
+    stages = [
+        {**common, "stage": "materialise", "state": "skipped", "expected_seconds": 9.0, "weight_seconds": 9.0},
+        {**common, "stage": "extract", "state": "running", "expected_seconds": 30.0, "weight_seconds": 30.0, "workers": ["a"]},
+        {**common, "stage": "heads", "state": "waiting", "expected_seconds": None, "weight_seconds": 10.0},
+    ]
+    overall = {"share_done": 0.3, "eta_seconds": 28.0, "tasks_done": 1, "tasks_total": 3}
+    with sessions.begin() as session:
+        report_progress(session, job_id, token, stage="extract", done=1, total=4, eta_seconds=22.5, stages=stages, overall=overall)
+    job = client.get(at).json()
+    assert job["progress"]["overall"] == overall
+    assert [(one["title"], one["state"], one["share"], one["expected_seconds"]) for one in job["stages"]] == [
+        ("Fetching checkpoint and images", "skipped", 0.0, 9.0),
+        ("Extracting features", "running", 0.75, 30.0),
+        ("Fitting heads at every sparsity", "waiting", 0.25, None),
+    ]
+    assert job["stages"][1]["workers"] == ["a"]
+    assert client.get("/v1/jobs").json()["data"][0]["stages"] is None
+    rows.fail(job_id, token, "Class 7 has no test image.")
+    assert [one["state"] for one in client.get(at).json()["stages"]] == ["skipped", "stopped", "waiting"]
+
+
+def test_a_queued_job_shows_its_position_but_not_in_lists(client: TestClient, rows: Rows) -> None:
+    model, dataset = rows.model(), rows.dataset()
+    jobs = [rows.job(model, dataset) for _ in range(3)]
+
+    def positions() -> list[int | None]:
+        return [client.get(f"/v1/jobs/{job_id}").json()["queue_position"] for job_id in jobs]
+
+    first, second, third = positions()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert 1 <= first < second < third  # jobs of other owners come between
+    rows.claim(jobs[0])
+    assert positions()[0] is None
+    assert {job["queue_position"] for job in client.get("/v1/jobs").json()["data"]} == {None}
 
 
 def test_a_status_poll_is_one_query_over_jobs_and_a_304_when_nothing_changed(client: TestClient, rows: Rows, app: FastAPI) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.db import transitions
 from app.db.models import Job, JobTask, StageArtifact
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from support.worker_service import Service
 
 ARCHITECTURE = "timm:lcnet_035"
+MEASUREMENTS = ("heads", "isotropic", "matched")
+WHOLE = sorted((stage, group) for stage in MEASUREMENTS for group in ("choices", *["curves"] * 5))
+"""Tasks of measurements of five seeds each."""
 
 
 @pytest.fixture
@@ -60,6 +63,43 @@ def task_events(service: Service, job_id: str) -> list[dict[str, Any]]:
     return [event for event in service.events(job_id, "stage") if event["state"] == "task"]
 
 
+def stages_of(service: Service, job_id: str) -> list[dict[str, Any]]:
+    """The job's list of stages."""
+    with service.runtime.sessions() as session:
+        return session.scalars(select(Job.stages).where(Job.id == job_id)).one() or []
+
+
+def measured_parts(service: Service, job_id: str) -> list[tuple[str, str]]:
+    """Stage and kind of each task of a measurement that a worker has ended."""
+    return sorted((event["stage"], event["group"]) for event in task_events(service, job_id) if "group" in event)
+
+
+@pytest.mark.slow
+def test_curves_of_seeds_that_are_tasks_have_the_numbers_of_an_undivided_measurement(service: Service) -> None:
+    service.warm_runtime.settings.task_seconds = 1e6
+    whole = service.add_score()
+    assert service.run(whole) == "succeeded"
+    assert task_events(service, whole) == []
+    expected = digests(service)
+
+    dataset_id = service.job(whole).dataset_id
+    assert dataset_id is not None
+    with service.runtime.sessions.begin() as session:
+        measured = (*MEASUREMENTS, "curve", "panel", "predictors", "report")
+        session.execute(delete(StageArtifact).where(StageArtifact.stage.in_(measured)))
+    service.warm_runtime.settings.task_seconds = 0
+    divided = service.add_score(dataset_id)
+    assert service.run(divided) == "succeeded", service.job(divided).error
+    assert measured_parts(service, divided) == WHOLE
+    assert digests(service) == expected
+    with service.runtime.sessions() as session:
+        assert session.scalars(select(StageArtifact.stage).where(StageArtifact.stage.contains("/"))).all() == []
+    events = [event["seconds"] for event in task_events(service, divided) if event["stage"] == "heads"]
+    heads = next(stage for stage in stages_of(service, divided) if stage["stage"] == "heads")
+    assert heads["seconds"] >= sum(events) - 0.1
+    assert heads["tasks"] == {"done": 6, "total": 6, "workers": 0}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # five compute processes start and compute, on however many cores
 @pytest.mark.usefixtures("every_shard_is_a_task")
@@ -86,20 +126,29 @@ def test_a_job_on_workers_of_which_one_is_killed_has_the_numbers_of_one_worker(s
     assert service.states(job_id) == ["queued", "running", "succeeded"]
     stages = service.events(job_id, "stage")
     divided = {event["stage"]: event["tasks"] for event in stages if event["state"] == "divided"}
-    assert divided.keys() == {"extract", "matched"}
+    assert divided.keys() == {"extract", *MEASUREMENTS}
     planned = divided["extract"]
     finished = [event["stage"] for event in stages if event["state"] == "finished"]
     assert len(finished) == len(set(finished))
     assert {"isotropic", "matched", "heads", "report"} <= set(finished)
-    assert sorted(event["number"] for event in task_events(service, job_id)) == list(range(planned))
+    extracted = [event["number"] for event in task_events(service, job_id) if event["stage"] == "extract"]
+    assert sorted(extracted) == list(range(planned))
+    assert measured_parts(service, job_id) == WHOLE
     names = [event["name"] for event in stages if event["state"] == "shard"]
     assert len(names) == len(set(names))
     workers = {event["worker"].split(":")[1] for event in task_events(service, job_id)}
     assert workers <= {str(process.pid) for process in (first, second, third)}
     assert tasks_of(service, job_id) == []
-    counted = [event["tasks"] for event in service.events(job_id, "progress") if "tasks" in event]
+    of_extract = [event for event in service.events(job_id, "progress") if event["stage"] == "extract"]
+    counted = [event["tasks"] for event in of_extract if "tasks" in event]
     assert max(one["workers"] for one in counted) >= 2
     assert {one["total"] for one in counted} == {planned}
+    listed = {stage["stage"]: stage for stage in stages_of(service, job_id)}
+    assert {stage["state"] for stage in listed.values()} == {"finished"}
+    assert {name for name, stage in listed.items() if "tasks" in stage} == {"extract", *MEASUREMENTS}
+    assert workers <= {name.split(":")[1] for stage in listed.values() for name in stage["workers"]}
+    overall = [event["overall"] for event in service.events(job_id, "progress")]
+    assert overall[-1]["tasks_done"] <= overall[-1]["tasks_total"] == planned + 3 * 6 + len(listed) - 4
 
 
 @pytest.mark.slow

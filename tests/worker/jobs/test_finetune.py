@@ -20,7 +20,7 @@ from safetensors.torch import save
 from sqlalchemy import func, select
 
 from app.db import transitions
-from app.db.models import Blob, FinetuneResult, Job, Model, StageArtifact, Upload
+from app.db.models import Blob, FinetuneResult, Job, JobTask, Model, StageArtifact, Upload
 from app.queue import wake_worker
 from app.storage import is_referred_to
 from worker.jobs.artifacts import OwnersArtifacts, StoredFile, shard_key
@@ -117,6 +117,48 @@ def test_a_network_with_another_classifier_reuses_the_probe_but_no_training_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # three compute processes start and compute, on however many cores
+def test_training_runs_on_two_workers_have_the_numbers_of_one(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = {"trains": "head", "seeds": [0], "epochs": 2, "rebuild_every": None}
+    service.warm_runtime.settings.task_seconds = 1e6
+    alone = add_finetune(service, *inputs(service), **quick)
+    assert service.run(alone) == "succeeded", service.job(alone).error
+
+    service.become_another_owner()
+    shared = add_finetune(service, *inputs(service), **quick)
+    monkeypatch.setenv("IIS_TASK_SECONDS", "0")
+    service.warm_runtime.settings.task_seconds = 0
+    service.start_worker()
+    running = service.run_aside(shared)
+    service.wait_until(lambda: tasks_of(service, shared) or running.done(), 120, "the training runs to be tasks")
+    assert service.compute.pid is not None
+    own = psutil.Process(service.compute.pid)
+    own.suspend()
+    wake_worker(shared)
+    service.wait_until(
+        lambda: len({task.worker for task in tasks_of(service, shared) if task.worker}) == 2, 240, "the other worker to help"
+    )
+    own.resume()
+    assert running.result(120) == "succeeded", service.job(shared).error
+
+    (found, made), (expected, like) = result_of(service, shared), result_of(service, alone)
+    assert timeless(found) == timeless(expected)
+    assert made.digest == like.digest
+    assert sorted(epochs_of(service, shared)) == sorted(epochs_of(service, alone))
+    events = service.events(shared, "stage")
+    ended = [(event["part"], event["worker"]) for event in events if event["state"] == "task" and event["stage"] == "finetune"]
+    assert len(ended) == len({worker for _, worker in ended} - {service.runtime.name}) == 1
+    finished = {(event["stage"], event.get("part")): event for event in events if event["state"] == "finished"}
+    with service.runtime.sessions() as session:
+        stages = session.scalars(select(Job.stages).where(Job.id == shared)).one() or []
+    trained = [stage for stage in stages if stage["stage"] in ("finetune", "evaluate")]
+    assert len(trained) == 4
+    for stage in trained:
+        event = finished[stage["stage"], stage["part"]]
+        assert (stage["state"], stage["seconds"], stage["workers"]) == ("finished", event["seconds"], [event["worker"]])
+
+
+@pytest.mark.slow
 def test_a_job_whose_child_and_worker_are_killed_has_the_same_numbers(service: Service) -> None:
     undisturbed = add_finetune(service, *inputs(service), seeds=SEEDS[:2])
     assert service.run(undisturbed) == "succeeded", service.job(undisturbed).error
@@ -190,6 +232,12 @@ def test_invalid_training_settings_fail_without_retry(service: Service, changes:
     assert job.error is not None
     assert job.attempt == 1
     assert words in job.error["message"]
+
+
+def tasks_of(service: Service, job_id: str) -> list[JobTask]:
+    """Tasks of a job's training runs."""
+    with service.runtime.sessions() as session:
+        return list(session.scalars(select(JobTask).where(JobTask.job_id == job_id, JobTask.stage == "finetune")))
 
 
 LIBRARY = {"kind": "cluster", "concept_count": 6}

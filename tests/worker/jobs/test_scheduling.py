@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.db import transitions
-from app.db.scheduling import NEXT_QUEUED, next_queued_job, queued_jobs
+from app.db.models import Job
+from app.db.scheduling import NEXT_QUEUED, QUEUE_POSITION, next_queued_job, queued_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,42 @@ def test_registrations_of_one_owner_delay_a_job_of_another_by_one_turn(service: 
     service.become_another_owner()
     score = service.add_score(service.add_dataset(None, state="ready", digest="d"))
     assert taken(service, 10) == [score, *checks[1:]]
+
+
+def test_the_position_of_a_job_is_its_place_in_the_order_in_which_jobs_are_taken(service: Service) -> None:
+    for count, checks in ((4, 0), (2, 3), (7, 1)):
+        service.become_another_owner()
+        dataset = service.add_dataset(None, state="ready", digest="d")
+        for _ in range(count):
+            service.add_score(dataset)
+        for _ in range(checks):
+            service.add_check()
+    for _ in range(3):  # queued as they are first, and then after claims of different owners
+        with service.runtime.sessions() as session:
+            positions = dict(session.execute(select(Job.id, QUEUE_POSITION).where(Job.kind == "score")).all())
+            order = all_taken(session)
+        places = {job_id: place for place, job_id in enumerate(order, start=1)}
+        assert positions == {job_id: places.get(job_id) for job_id in positions}
+        taken(service, 4)
+
+
+def all_taken(session: Session) -> list[str]:
+    """All queued jobs in the order in which they would be taken."""
+    order = list[str]()
+    while (job_id := next_queued_job(session)) is not None:
+        assert transitions.claim(session, job_id, "a worker", 60) is not None
+        order.append(job_id)
+    session.rollback()
+    return order
+
+
+def test_a_job_behind_a_thousand_of_its_owner_has_no_position(service: Service) -> None:
+    with service.runtime.sessions() as session:
+        session.execute(INSERT_OWNERS, {"owners": 2})
+        session.execute(INSERT_JOBS, {"owners": 2, "queued": 2010, "finished": 0})
+        found = dict(session.execute(select(Job.id, QUEUE_POSITION).where(Job.id.in_(["job_1", "job_2", "job_1999", "job_2001"]))).all())
+        session.rollback()
+    assert found == {"job_1": 1, "job_2": 2, "job_1999": 1999, "job_2001": None}
 
 
 def test_the_sweeper_reads_queued_jobs_up_to_a_limit(service: Service) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, text
 
-from app.db import tasks, transitions
+from app.db import task_progress, tasks, transitions
 from app.db.job_deletion import delete_jobs
 from app.db.models import Job, JobTask
 from app.db.tasks import ClaimedTask
@@ -90,7 +90,7 @@ def test_a_task_without_an_attempt_left_is_left_to_the_jobs_own_worker(service: 
     assert states(service, job_id) == ["left"]
     with service.runtime.sessions.begin() as session:
         assert tasks.claim_own(session, job_id, "plan", "own worker", token, LEASE_SECONDS) is None
-        assert tasks.counts(session, job_id, "plan").done == 1
+        assert task_progress.counts(session, job_id, "plan").done == 1
 
 
 def test_tasks_of_a_job_that_lost_its_worker_wait_while_claimed_ones_go_on(service: Service) -> None:
@@ -162,8 +162,8 @@ def test_a_new_plan_of_a_stage_replaces_the_tasks_of_the_former_one(service: Ser
     with service.runtime.sessions.begin() as session:
         tasks.plan(session, job_id, "extract", "another", [({}, 7)])
         tasks.plan(session, job_id, "extract", "another", [({}, 7)])
-        assert tasks.counts(session, job_id, "plan").total == 0
-        assert tasks.counts(session, job_id, "another") == tasks.TaskCounts(1, 0, 1, 0, 7, 0, 0)
+        assert task_progress.counts(session, job_id, "plan").total == 0
+        assert task_progress.counts(session, job_id, "another") == task_progress.TaskCounts(1, 0, 1, 0, 7, 0, 0)
 
 
 def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) -> None:
@@ -174,7 +174,7 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
         assert own is not None
         tasks.report(session, helper, 4)
         tasks.report(session, own, 3)
-        assert tasks.counts(session, job_id, "plan", token) == tasks.TaskCounts(3, 0, 1, 2, 30, 4, 2)
+        assert task_progress.counts(session, job_id, "plan", token) == task_progress.TaskCounts(3, 0, 1, 2, 30, 4, 2)
 
 
 @pytest.mark.parametrize(

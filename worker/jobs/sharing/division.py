@@ -17,15 +17,16 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.db import tasks, transitions
+from app.db import task_progress, tasks, transitions
 from app.db.models import Json
-from app.db.tasks import ClaimedTask, TaskCounts
+from app.db.task_progress import TaskCounts
+from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from iis_engine.progress import no_progress
 from worker.jobs.artifacts import artifact_key, output_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
-from worker.jobs.progress import ProgressThrottle
+from worker.jobs.progress.throttle import ProgressThrottle
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.sandbox.outcomes import ChildLost, StageRefused
 from worker.stages.files import READING
@@ -109,8 +110,11 @@ class Division:
                 self._attempt.check_deadline()
                 self._attempt.stop.event.wait(WAIT_SECONDS)
             else:
-                return
+                break
             self._progress(0)
+        attempt = self._attempt
+        workers = attempt.write(lambda session: task_progress.workers_of(session, attempt.job_id, self._digest))
+        attempt.stages.add_workers(self._stage.workspace.stage_id(self._stage.name, self._stage.part), workers)
 
     @property
     def _task_seconds(self) -> float:
@@ -182,7 +186,8 @@ class Division:
         )
 
     def _read_counts(self) -> None:
-        self._counts = self._attempt.write(lambda session: tasks.counts(session, self._attempt.job_id, self._digest, self._attempt.token))
+        attempt = self._attempt
+        self._counts = attempt.write(lambda session: task_progress.counts(session, attempt.job_id, self._digest, attempt.token))
 
     def _progress(self, own_done: int) -> None:
         """Report what all workers have done; `own_done` units of it belong to the task that runs here."""
@@ -195,24 +200,10 @@ class Division:
         self._throttle(min(done, self._total), self._total)
 
     def _report(self, done: int, total: int, eta_seconds: float | None) -> None:
-        attempt, stage = self._attempt, self._stage
-
-        def report(session: Session) -> TaskCounts:
-            counts = tasks.counts(session, attempt.job_id, self._digest, attempt.token)
-            transitions.report_progress(
-                session,
-                attempt.job_id,
-                attempt.token,
-                stage=stage.name,
-                part=stage.part,
-                done=done,
-                total=total,
-                eta_seconds=eta_seconds,
-                tasks={"done": counts.done, "total": counts.total, "workers": counts.workers} if counts.total else None,
-            )
-            return counts
-
-        self._counts = attempt.write(report)
+        self._read_counts()
+        counts, stage = self._counts, self._stage
+        of_tasks = {"done": counts.done, "total": counts.total, "workers": counts.workers} if counts.total else None
+        self._attempt.report(stage.name, done, total, eta_seconds, part=stage.part, workspace=stage.workspace, tasks=of_tasks)
 
 
 def read_plan(found: Json) -> tuple[list[PlannedShard], int]:

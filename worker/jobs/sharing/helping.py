@@ -20,11 +20,13 @@ from app.storage import ArtifactMissing, StorageUnavailable
 from app.traces import span
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.finetune import training_pipeline
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
-from worker.jobs.outputs import warnings_of
-from worker.jobs.progress import ProgressThrottle
+from worker.jobs.pipeline import Pipeline
+from worker.jobs.progress.throttle import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
+from worker.jobs.sharing.file_tasks import compute_file_task
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
@@ -67,8 +69,8 @@ def help_running_job(runtime: Runtime) -> bool:
 
 
 def stage_of(task: ClaimedTask) -> str:
-    """Name of the stage that a task computes, or computes shards of; shared stages are tasks of one group."""
-    return str(task.spec.get("stage", task.stage))
+    """Name of the stage that a task computes, or computes a part of; tasks of several stages may be of one group."""
+    return str(task.spec.get("of", task.spec.get("stage", task.stage)))
 
 
 class _Helper:
@@ -79,6 +81,7 @@ class _Helper:
         self._runtime = attempt.runtime
         self._sources: dict[bool, Sources] = {}
         self._prepared: set[str] = set()
+        self._training: Pipeline | None = None
 
     def run(self, task: ClaimedTask | None) -> None:
         """Compute a claimed task, and more tasks of its job while it is this job's turn."""
@@ -100,8 +103,10 @@ class _Helper:
         began, end, stage = time.monotonic(), "lost", stage_of(task)
         log.info("task_started", stage=stage, number=task.number, attempt=task.attempt)
         try:
-            if "outputs" in task.spec:
-                self._compute_stage(task)
+            if "run" in task.spec:
+                self._compute_run(task)
+            elif "outputs" in task.spec:
+                compute_file_task(self._attempt, task, self._workspace(task))
             elif self._prepare(task):
                 self._compute_shards(task)
                 workspace, name = self._workspace(task), self._runtime.name
@@ -137,6 +142,17 @@ class _Helper:
         TASK_SECONDS.labels(stage).observe(time.monotonic() - began)
         return True
 
+    def _compute_run(self, task: ClaimedTask) -> None:
+        """Compute a training run and its score, whose stages are stored one by one."""
+        began, attempt, workspace = time.monotonic(), self._attempt, self._workspace(task)
+        attempt.task = task
+        try:
+            self._training = self._training or training_pipeline(attempt)
+            self._training.compute_part(task.spec["run"])
+        finally:
+            attempt.task = None
+        attempt.write(lambda session: finish_task(session, task, workspace, self._runtime.name, time.monotonic() - began))
+
     def _prepare(self, task: ClaimedTask) -> bool:
         """Fetch the task's sources and run the stages that make its inputs; False where this worker cannot, such as without the folder."""
         try:
@@ -154,32 +170,6 @@ class _Helper:
             self._runtime.leave_to_others(task.job_id)
             return False
         return True
-
-    def _compute_stage(self, task: ClaimedTask) -> None:
-        """Compute a whole stage, and store its outputs and end the task in one transaction."""
-        began, spec, workspace, artifacts = time.monotonic(), task.spec, self._workspace(task), self._attempt.artifacts
-        folder, check = workspace.folder, self._attempt.stop.check
-        found = self._attempt.write(lambda session: artifacts.find(session, spec["inputs"].values()))
-        for name, key in spec["inputs"].items():
-            if key not in found:
-                raise ArtifactMissing(f"The file {name} is no longer stored.")
-            if not (folder / name).exists():
-                artifacts.fetch(found[key], folder / name, check)
-        arguments = spec["arguments"] | {"sources": {}, "device": self._runtime.settings.device}
-        result = self._attempt.compute(spec["stage"], arguments, workspace=workspace)
-        stored = [artifacts.upload(key, spec["stage"], folder / name, check) for name, key in spec["outputs"].items()]
-        seconds = round(time.monotonic() - began, 3)
-        event = {"stage": spec["stage"], "state": "finished", "seconds": seconds, "worker": self._runtime.name}
-
-        def record(session: Session) -> None:
-            for file in stored:  # before the job's row is locked, because it asks storage
-                artifacts.record(session, file)
-            tasks.finish(session, task)
-            for message in warnings_of(result):
-                tasks.add_event(session, task, "warning", {"message": message})
-            tasks.add_event(session, task, "stage", event | workspace.event_fields)
-
-        self._attempt.write(record)
 
     def _compute_shards(self, task: ClaimedTask) -> None:
         spec, workspace = task.spec, self._workspace(task)

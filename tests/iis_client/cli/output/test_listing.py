@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from iis_client.cli.output.api_keys import key_table
 from iis_client.cli.output.comparisons import comparison_view
 from iis_client.cli.output.concepts import concept_set_table
-from iis_client.cli.output.jobs import VERDICT_WORDS, job_table
+from iis_client.cli.output.jobs import VERDICT_WORDS, job_table, job_view
 from iis_client.cli.output.leaderboards import leaderboard_table
 from iis_client.cli.output.listing import Heading, Listing, age, minute, short_ids
 from iis_client.cli.output.profiles import predictor_tables
@@ -25,6 +25,7 @@ from iis_schemas.concept_libraries import LIBRARY_EXAMPLE, ConceptLibraryView
 from iis_schemas.concept_sets import SET_EXAMPLE, ConceptSetView
 from iis_schemas.datasets import DATASET_EXAMPLE, DatasetView
 from iis_schemas.explanations.predictors import PREDICTOR_EXAMPLE, PredictorView
+from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE
 from iis_schemas.jobs.views import (
     EXPLAIN_JOB_EXAMPLE,
     FINETUNE_JOB_EXAMPLE,
@@ -132,6 +133,22 @@ def test_jobs_show_name_data_set_score_gain_verdict_and_age_in_80_columns() -> N
     assert lines_with(lines, SHORT[1], "0.610", "-0.020", "worse than any")
     assert lines_with(lines, SHORT[2], " – ", "near chance")
     assert lines_with(lines, SHORT[3], "0.800", "not comparable")
+
+
+def test_a_job_is_shown_with_a_table_of_its_stages() -> None:
+    shown = job_view(score_job(JOBS[0], state="running", stages=STAGES_EXAMPLE, queue_position=None))
+    fields, stages = printed(shown[0]), printed(shown[1], width=160)
+    assert not lines_with(fields, "stages")
+    assert [" ".join(line.split()) for line in lines_with(stages, "Fetching checkpoint")] == [
+        "Fetching checkpoint and images finished 1% 0.4 s 0.5 s gpu1:4211:a3f09c"
+    ]
+    assert lines_with(stages, "Extracting features", "running", "60%", "28.0 s", "1/8", "gpu1:4211:a3f09c, gpu2:977:51be20")
+
+
+def test_a_running_job_in_a_list_says_how_far_it_is_over_all_stages() -> None:
+    progress = {"stage": "extract", "title": "Extracting features", "done": 12, "total": 40, "overall": OVERALL_EXAMPLE}
+    lines = printed(job_table([score_job(JOBS[0], state="running", progress=progress)], NOW))
+    assert f"{JOBS[0]}: stage extract 12/40; 20% of the job, 3 of 19 tasks, 41 s left." in lines
 
 
 def test_compared_scores_have_a_column_each_and_only_settings_that_differ() -> None:

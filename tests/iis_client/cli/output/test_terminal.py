@@ -228,13 +228,25 @@ def test_names_with_brackets_or_colons_are_printed_verbatim(capsys: pytest.Captu
     assert "digits [b].npz" in output.err
 
 
+OVERALL = {"share_done": 0.4, "eta_seconds": 52.0, "tasks_done": 2, "tasks_total": 4}
+
+
+def running_job(**changes: Any) -> ScoreJobView:
+    """A job with two stages that its events do not name."""
+    stages = [
+        {"stage": "heads", "title": "Fitting heads", "state": "waiting", "share": 0.6, "expected_seconds": 31.4},
+        {"stage": "curve", "title": "Computing the curve", "state": "reused", "share": 0.0, "expected_seconds": None},
+    ]
+    return ScoreJobView.model_validate({**SCORE_JOB_EXAMPLE, "stages": stages, **changes})
+
+
 def stage_events() -> Iterator[EventView]:
     fields = {"id": 1, "job": "job_1", "created_at": "2026-01-12T09:30:00Z"}
     training = {"stage": "finetune", "title": "Training: control, seed 1"}
     data = [
         ("stage", {"stage": "extract", "title": "Extracting features", "state": "reused"}),
         ("stage", {**training, "state": "started"}),
-        ("progress", {**training, "done": 3, "total": 4, "eta_seconds": 12.4}),
+        ("progress", {**training, "done": 3, "total": 4, "eta_seconds": 12.4, "overall": OVERALL}),
     ]
     return (EventView.model_validate({**fields, "type": kind, "data": each}) for kind, each in data)
 
@@ -242,10 +254,12 @@ def stage_events() -> Iterator[EventView]:
 def test_each_stage_has_one_bar_with_its_title_and_whether_it_was_reused() -> None:
     terminal, err = Terminal(), io.StringIO()
     terminal.err = SafeConsole(file=err, width=160, force_terminal=True, color_system=None)
-    terminal.watch("job_1", stage_events())
+    terminal.watch("job_1", stage_events(), lambda: running_job(queue_position=None))
     lines = err.getvalue().splitlines()
     assert [line.split() for line in lines if "Extracting features" in line][-1][-2] == "reused"
     assert [line for line in lines if "Training: control, seed 1" in line and "12 s left" in line]
+    assert [line for line in lines if "Fitting heads" in line and "about 31 s" in line]
+    assert [line for line in lines if line.startswith("Job ") and "2 of 4 tasks, 52 s left in all" in line]
 
 
 def test_without_a_terminal_each_finished_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,9 +268,14 @@ def test_without_a_terminal_each_finished_stage_is_one_line(capsys: pytest.Captu
         assert progress is None
     last = {"stage": "finetune", "title": "Training: control, seed 1", "state": "finished"}
     ended = EventView.model_validate({"id": 2, "job": "job_1", "created_at": "2026-01-12T09:30:05Z", "type": "stage", "data": last})
-    terminal.watch("job_1", chain(stage_events(), [ended]))
+    terminal.watch("job_1", chain(stage_events(), [ended]), lambda: running_job(queue_position=3))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["Upload digits.npz: done.", "Job job_1", "Extracting features: reused", "Training: control, seed 1: 0 s"]
+    assert lines == [
+        "Upload digits.npz: done.",
+        "Job job_1 is at position 3 in the queue",
+        "Extracting features: reused",
+        "Training: control, seed 1: 0 s (2 of 4 tasks, 52 s left in all)",
+    ]
 
 
 def test_a_list_is_printed_as_csv_with_a_row_for_each_item(capsys: pytest.CaptureFixture[str]) -> None:

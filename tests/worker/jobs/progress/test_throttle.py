@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.jobs.progress import ProgressThrottle
+from worker.jobs.progress.throttle import ProgressThrottle
 
 
 def test_at_most_two_progress_reports_a_second_and_always_the_last() -> None:

@@ -1,0 +1,1 @@
+"""Progress of a job: throttled reports, its stages, and their expected times."""
