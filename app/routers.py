@@ -20,7 +20,9 @@ from app.models.routes import router as models
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.quotas.routes import router as quotas
+from app.results.routes import comparison
 from app.results.routes import router as results
+from app.shares.routes import router as shares
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
 from app.submission.routes import router as submission
@@ -36,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs,
     events,
     results,
+    comparison,
     explanations,
     posted_explanations,
     batches,
@@ -45,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     concept_libraries,
     studies,
     study_answers,
+    shares,
     leaderboard,
     api_keys,
     webhooks,
