@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from iis_client.transport.connection import Connection
 from iis_client.transport.messages import Identified, build_request, id_of
@@ -54,5 +54,5 @@ class Shares(Connection):
         """Revoke a share link: it is refused from then on."""
         self._delete(f"{PATH}/{id_of(share)}")
 
-    def _share(self, fields: dict[str, object]) -> ShareCreated:
+    def _share(self, fields: Mapping[str, object]) -> ShareCreated:
         return self._post(ShareCreated, PATH, build_request(ShareCreate, fields))

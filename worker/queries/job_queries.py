@@ -16,13 +16,13 @@ from app.storage import ArtifactMissing
 from app.storage.server_folders import is_s3
 from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.access import copy_s3_dataset, is_downloaded, resolve_server_path
-from worker.jobs.artifacts import artifact_key, safe_name
+from worker.jobs.artifacts import artifact_key, output_key, safe_name
 from worker.jobs.feature_keys import features_key
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
 from worker.queries.context import Query, QueryContext
 from worker.queries.dataset_cache import DatasetCache
 from worker.sandbox.outcomes import StageRefused
-from worker.stages.files import READING
+from worker.stages.files import FEATURES, READING
 from worker.stages.specs import DatasetRequest
 
 IMAGE_KINDS = frozenset({"picture", "heat_map", "several_heat_maps", "sheet"})
@@ -160,7 +160,8 @@ class JobQueries:
         job = session.get_one(Job, job_id)
         dataset = session.get_one(Dataset, job.dataset_id)
         model = session.get(Model, job.model_id) if job.model_id else None
-        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset), features_key(model, dataset, job.spec["elements"])]
+        features = output_key(features_key(model, dataset, job.spec["elements"]), FEATURES)
+        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset), features]
         stored = self._context.artifacts(owner_id).find(session, keys)
         if keys[0] not in stored or keys[1] not in stored:
             raise StageRefused("artifact_gone", f"The artifacts of job {job_id} are no longer stored; submit the job again.", None)

@@ -51,7 +51,7 @@ def test_a_library_is_found_renamed_and_leads_to_its_job(open_window: OpenWindow
 @pytest.mark.timeout(180)
 def test_vocabularies_and_webhooks_are_listed_shown_and_deleted(open_window: OpenWindow, account: Address) -> None:
     with IISClient(account.url, account.api_key) as client:
-        client.create_concept_set(["a loop", "a hook", "a loop"], name="strokes")
+        client.create_concept_set(phrases=["a loop", "a hook", "a loop"], name="strokes")
     window = open_window(account, 390)
     page = window.page
     page.on("dialog", lambda dialog: dialog.accept())

@@ -43,7 +43,7 @@ def test_new_images_of_the_same_distribution_are_unlike_in_about_one_case_of_a_h
 
 def test_rows_are_read_from_the_file_of_a_feature_set(tmp_path: Path) -> None:
     labels = torch.tensor([0, 1, 0, 1])
-    FeatureSet(CORNERS, labels, CORNERS + 1, labels, ("a", "b")).save(tmp_path / "features.safetensors")
+    FeatureSet(CORNERS, labels, CORNERS + 1, labels.clone(), ("a", "b")).save(tmp_path / "features.safetensors")
     reference = TrainingReference.read(tmp_path / "features.safetensors")
     assert reference is not None
     assert torch.equal(reference.rows, CORNERS.double())
