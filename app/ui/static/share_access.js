@@ -1,7 +1,14 @@
 // Access by the token of a share link: requests carry it, pictures and downloads are fetched with it, and links to other pages are text.
 
+const MAX_FETCHES = 4; // at once: a worker makes most pictures
+const MAX_ATTEMPTS = 4;
+const BUSY = 503;
+
 /** @type {string | null} */
 let token = null;
+let fetching = 0;
+/** @type {((value?: unknown) => void)[]} */
+const waiting = [];
 /** @type {Map<string, Promise<string>>} */
 const pictures = new Map(); // addresses of fetched pictures, by their address at the service
 
@@ -60,7 +67,17 @@ async function save(address, filename) {
  * @returns {Promise<string>} address of its content in this page
  */
 async function fetchFile(address) {
-  const response = await fetch(address, { headers: shareHeaders(), credentials: "omit", cache: "no-store" });
-  if (!response.ok) throw new Error(`${address}: ${response.status}`);
-  return URL.createObjectURL(await response.blob());
+  while (fetching >= MAX_FETCHES) await new Promise((resolve) => waiting.push(resolve));
+  fetching++;
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const response = await fetch(address, { headers: shareHeaders(), credentials: "omit", cache: "no-store" });
+      if (response.ok) return URL.createObjectURL(await response.blob());
+      if (response.status !== BUSY || attempt === MAX_ATTEMPTS) throw new Error(`${address}: ${response.status}`);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(response.headers.get("Retry-After")) || 2)));
+    }
+  } finally {
+    fetching--;
+    waiting.shift()?.();
+  }
 }

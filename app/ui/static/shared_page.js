@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { byId, loadInto } from "./dom.js";
 import { PageError } from "./errors.js";
 import { escapeInvisible } from "./escaping.js";
+import { getFromWorker } from "./explanation_requests.js";
 import { formatDay } from "./formatting.js";
 import { describeJob } from "./job_formatting.js";
 import { useToken } from "./share_access.js";
@@ -19,13 +20,13 @@ const VIEWS = {
   async concept(share) {
     const { conceptSections } = await import("./concept_sections.js");
     /** @type {ConceptProfile} */
-    const concept = await get(share.links.concept);
+    const concept = await getFromWorker(share.links.concept);
     return conceptSections(concept, scoreJob(share));
   },
   async image(share) {
     const { sharedImage } = await import("./shared_image.js");
     /** @type {Explanation} */
-    const explanation = await get(share.links.explanation);
+    const explanation = await getFromWorker(share.links.explanation);
     return sharedImage(explanation);
   },
   async study(share) {
@@ -36,7 +37,7 @@ const VIEWS = {
     ]);
     const study = /** @type {Study} */ (/** @type {unknown} */ ({ name: share.title, grid: share.grid, links: share.links }));
     /** @type {[{data: StudyRow[]}, Analysis]} */
-    const [{ data }, analysis] = await Promise.all([get(share.links.table), get(share.links.analysis)]);
+    const [{ data }, analysis] = await Promise.all([get(share.links.table), getFromWorker(share.links.analysis)]);
     return [resultsTable(study, data, defaultView()), analysisSections(analysis)];
   },
 };
