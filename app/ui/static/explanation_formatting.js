@@ -103,7 +103,7 @@ export function describePeak(values) {
  * @param {Novelty} novelty
  */
 export function describeNovelty({ distance, typical_distance: typical, p_value: share, unlike }) {
-  const distances = `the distance of its representation to the nearest training image is ${formatNumber(distance, 2)}, that of training images typically ${formatNumber(typical, 2)}`;
+  const distances = `the distance of its representation to the nearest training image is ${formatNumber(distance)}, that of training images typically ${formatNumber(typical)}`;
   if (unlike) return `This image is unlike the training images: ${distances}. Fewer than 1 % of them are as far from the others, so the explanation may say little.`;
   return `Like the training images: ${distances}; ${formatPercent(share)} of them are as far from the others.`;
 }

@@ -3,6 +3,7 @@
 import { get, post, request } from "./api.js";
 import { copyButton } from "./copy_button.js";
 import { announce, el, errorNotice, loadInto } from "./dom.js";
+import { retryWhileBusy } from "./explanation_requests.js";
 import { formatCount, formatDay, formatTime } from "./formatting.js";
 
 /** @import { CreatedShare, Page, Share, ShareTarget } from "../types.d.ts" */
@@ -34,7 +35,7 @@ export function sharePanel(noun, target) {
     create.disabled = true;
     try {
       /** @type {CreatedShare} */
-      const share = await post("/v1/shares", { ...target(), expires_in_days: Number(days.value) });
+      const share = await retryWhileBusy(() => post("/v1/shares", { ...target(), expires_in_days: Number(days.value) }));
       made.replaceChildren(...shown(share));
       await list();
     } catch (error) {
