@@ -20,6 +20,7 @@ from app.http.middleware import RequestMiddleware
 from app.http.openapi import install_openapi, operation_id
 from app.http.problems import COMMON_RESPONSES, install_problem_handlers
 from app.http.query_parameters import require_known_query
+from app.http.share_access import read_shares
 from app.inference.errors import InferenceErrorMiddleware
 from app.jobs.signals import JobSignals
 from app.logging import configure_logging
@@ -86,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.store = store
     app.state.capacity = capacity
     app.state.known_keys = known_keys
+    app.state.known_shares = KnownKeys(partial(read_shares, engine))
     app.state.request_metrics = metrics
     app.state.readiness = Cached(lambda: readiness(factory, store, settings))
     app.state.metrics = Cached(exported_metrics(metrics, factory))

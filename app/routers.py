@@ -21,7 +21,9 @@ from app.models.routes import router as models
 from app.predictors.routes import router as predictors
 from app.profiles.routes import router as profiles
 from app.quotas.routes import router as quotas
+from app.results.routes import comparison
 from app.results.routes import router as results
+from app.shares.routes import router as shares
 from app.studies.figures import router as study_answers
 from app.studies.routes import router as studies
 from app.submission.routes import router as submission
@@ -37,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs,
     events,
     results,
+    comparison,
     explanations,
     posted_explanations,
     batches,
@@ -47,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     concept_libraries,
     studies,
     study_answers,
+    shares,
     leaderboard,
     api_keys,
     webhooks,

@@ -12,6 +12,7 @@ from iis_client.resources.jobs import Jobs
 from iis_client.resources.models_and_datasets import ModelsAndDatasets
 from iis_client.resources.predictors import Predictors
 from iis_client.resources.references import References
+from iis_client.resources.shares import Shares
 from iis_client.resources.studies import Studies
 from iis_client.resources.webhooks import Webhooks
 
@@ -28,6 +29,7 @@ class IISClient(
     Studies,
     ApiKeys,
     Webhooks,
+    Shares,
     References,
 ):
     """A connection to one service with one API key.

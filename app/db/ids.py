@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import Literal
 
-Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std", "whk", "dlv", "evt"]
+Prefix = Literal["own", "key", "upl", "mdl", "dst", "cst", "job", "lib", "crv", "prd", "img", "std", "whk", "dlv", "evt", "shr"]
 PREFIXES: dict[str, Prefix] = {
     "owner": "own",
     "api_key": "key",
@@ -24,6 +24,7 @@ PREFIXES: dict[str, Prefix] = {
     "webhook": "whk",
     "delivery": "dlv",
     "event": "evt",
+    "share": "shr",
 }
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, without i, l, o and u

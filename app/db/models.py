@@ -25,6 +25,7 @@ from app.db.tables.result_tables import (
     Predictor,
     Result,
 )
+from app.db.tables.share_tables import Share
 from app.db.tables.study_tables import Study, StudyCell
 from app.db.tables.task_tables import JobTask
 from app.db.tables.webhook_tables import Webhook, WebhookDelivery
@@ -61,6 +62,7 @@ __all__ = [
     "Predictor",
     "Result",
     "RetiredSecret",
+    "Share",
     "StageArtifact",
     "Study",
     "StudyCell",

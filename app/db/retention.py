@@ -21,6 +21,7 @@ from app.db.models import (
     JobEvent,
     Model,
     Owner,
+    Share,
     Study,
     StudyCell,
 )
@@ -40,7 +41,7 @@ class Expired:
     events: int
     studies: int
     jobs: int
-    deleted: int  # models, data sets, concept sets and API keys
+    deleted: int  # models, data sets, concept sets, API keys and share links
 
     @property
     def any(self) -> bool:
@@ -56,7 +57,9 @@ def expire(session: Session, settings: Settings) -> Expired:
         _expire_events(session, settings),
         _expire_studies(session, settings),
         _expire_jobs(session, settings),
-        sum(_expire_deleted(session, settings, table) for table in (Model, Dataset, ConceptSet)) + _expire_keys(session, settings),
+        sum(_expire_deleted(session, settings, table) for table in (Model, Dataset, ConceptSet))
+        + _expire_keys(session, settings)
+        + _expire_shares(session, settings),
     )
 
 
@@ -189,6 +192,14 @@ def _expire_keys(session: Session, settings: Settings) -> int:
     oldest = _days_ago(_period("deleted", settings))
     ended = select(ApiKey.id).join(Owner, Owner.id == ApiKey.owner_id).where(or_(ApiKey.revoked_at < oldest, ApiKey.expires_at < oldest))
     gone = session.scalars(delete(ApiKey).where(ApiKey.id.in_(ended)).returning(ApiKey.id)).all()
+    session.commit()
+    return len(gone)
+
+
+def _expire_shares(session: Session, settings: Settings) -> int:
+    """Remove share links that expired longer ago than the period."""
+    ended = select(Share.id).join(Owner, Owner.id == Share.owner_id).where(Share.expires_at < _days_ago(_period("deleted", settings)))
+    gone = session.scalars(delete(Share).where(Share.id.in_(ended)).returning(Share.id)).all()
     session.commit()
     return len(gone)
 

@@ -1,4 +1,6 @@
-"""Authentication and authorization of requests by API key (`Authorization: Bearer iis_…` or the page's cookie), from headers alone."""
+"""Authentication and authorization of requests by API key (`Authorization: Bearer iis_…` or the page's cookie) or by the token of a share
+link, from headers alone.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from app.http.dependencies import settings_of
 from app.http.key_text import checksum_holds, digest_of, secret_in
 from app.http.page_cookie import authorization_of
 from app.http.scopes import needed_scope, require_scope
+from app.http.share_access import ShareRow, require_shared, require_unexpired, token_digest, token_in
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 UNKNOWN = "This API key is unknown or was revoked."
@@ -128,13 +131,35 @@ async def owner_of(request: Request) -> Owner:
         If the key lacks the required scope, or another site's page sent the request.
     Unavailable
         If the owner has too many requests in progress.
+    NotFound
+        If the token of a share link is sent, and the link does not show this.
     """
+    token = token_in(request.headers.get("authorization"))
+    if token is not None:
+        return await _visitor(request, token)
     owner = await authenticate_request(request, authorization_of(request))
     request.state.authenticated = True  # for app.rate_limits
     require_scope(owner.scopes, needed_scope(request.method, request.scope["route"].path))
     if not admitted_of(request).count_as_owner(owner.owner_id):
         raise over_capacity()
     return owner
+
+
+async def _visitor(request: Request, token: str) -> Owner:
+    """Owner of a share link, for a request that the link may make."""
+    shares = cast("KnownKeys[ShareRow]", request.app.state.known_shares)
+    digest = token_digest(token, settings_of(request).api_key_secret)
+    if (refusal := shares.refusal(digest)) is not None:
+        raise Unauthorized(refusal.detail, code=refusal.code)
+    try:
+        share = require_unexpired(await shares.find(digest))
+    except Unauthorized as error:
+        shares.refuse(digest, error)
+        raise
+    request.state.share = share
+    require_shared(share, request)
+    admitted_of(request).owner_id = share.owner_id
+    return Owner(owner_id=share.owner_id, key_id=share.id, scopes=frozenset(("read",)))
 
 
 def _digest(authorization: str | None, api_key_secret: str) -> str:

@@ -73,8 +73,7 @@ async def _in_one_transaction(request: Request, key: str, original: Handler) -> 
                 return kept
             request.state.session = session
             response = await original(request)
-            body: bytes = getattr(request.state, "replay_body", None) or bytes(response.body)
-            await run_in_threadpool(_keep, session, owner, key, response, body)
+            await run_in_threadpool(_keep, session, owner, key, response, _body_to_store(request, response))
             return response
         finally:
             with CancelScope(shield=True):
@@ -176,7 +175,11 @@ def _claim(session: Session, owner: Owner, key: str, digest: str, settings: Sett
 
 def _keep_in_own_session(request: Request, owner: Owner, key: str, response: Response) -> None:
     with session_factory(request)() as session:
-        _keep(session, owner, key, response, bytes(response.body))
+        _keep(session, owner, key, response, _body_to_store(request, response))
+
+
+def _body_to_store(request: Request, response: Response) -> bytes:
+    return getattr(request.state, "replay_body", None) or bytes(response.body)
 
 
 def _keep(session: Session, owner: Owner, key: str, response: Response, body: bytes) -> None:

@@ -26,6 +26,7 @@ TAGS = {
     "predictors": "The sparse heads of scored jobs as classifiers.",
     "concept-libraries": "Concept libraries fitted to one model: vectors, names and exemplars.",
     "studies": "Grids of score jobs with their statistics and figures.",
+    "shares": "Links that show one result, concept, image or study without an API key; they expire, and can be revoked.",
     "leaderboard": "Models that were scored alike, ranked by IIS.",
     "api-keys": "Create, rotate and revoke the API keys of an owner.",
     "webhooks": "Send events to an address of yours, signed by the Standard Webhooks scheme.",

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from app.http.admission.admitted import admitted_of
 from app.http.admission.capacity import HEAVY_ROUTES, Capacity
 from app.http.auth import current_owner, owner_of
+from app.http.share_access import NO_STORE
 
 # Where FastAPI keeps dependencies that are to be ended; generators end in the event loop that began them.
 DEPENDENCY_STACKS = ("fastapi_inner_astack", "fastapi_function_astack")
@@ -35,8 +36,12 @@ class AuthenticatedRoute(APIRoute):
             route = request.method, request.scope["route"].path
             admitted_of(request).use_slots(cast("Capacity", request.app.state.capacity).slots_of(*route))
             if route in HEAVY_ROUTES:
-                return await _in_own_loop(request, lambda: self.answer(request, original))
-            return await self.answer(request, original)
+                response = await _in_own_loop(request, lambda: self.answer(request, original))
+            else:
+                response = await self.answer(request, original)
+            if hasattr(request.state, "share"):
+                response.headers.update(NO_STORE)
+            return response
 
         return handler
 

@@ -2,7 +2,7 @@
 
 read   read all resources of the owner; queries that store at most an image for a day: explanations, interventions,
        predictions, nearest concepts, cost estimates of studies
-write  create, change and delete uploads, models, data sets, concept sets, jobs and studies
+write  create, change and delete uploads, models, data sets, concept sets, jobs, studies and share links
 admin  list, create, rotate and revoke API keys; manage webhooks
 """
 

@@ -34,7 +34,7 @@ class RateLimitMiddleware:
             return
         client: Client = scope["state"]["client"]
         key, address = client.key_digest, client.address
-        authenticates = key is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
+        authenticates = key is not None or client.sends_token or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
         admission = await self.buckets.admit(key, address, counts_failures=authenticates)
 
         async def send_with_limits(message: Message) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
 
 from app.errors import Conflict
 from app.figures.responses import FIGURE_RESPONSE, MEDIA_TYPES, SAFE_FIGURE
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, StoreDep
+from app.http.pagination import ID_PATTERN
 from app.http.problems import RESOURCE_RESPONSES, problem_responses
 from app.http.routes import AuthenticatedRoute
 from app.http.streaming import deliver
 from app.results import service
+from iis_schemas.results.comparisons import MAX_COMPARED, ComparisonView
 from iis_schemas.results.concept_metrics import CONCEPT_METRICS_CSV_EXAMPLE, ConceptMetricsListView
 from iis_schemas.results.curves import CSV_EXAMPLE, CurvesView
 from iis_schemas.results.plots import PlotsView
@@ -22,6 +26,9 @@ from iis_schemas.results.results import AnyResult
 
 CSV = "text/csv"
 WantedFormat = Annotated[Literal["json", "csv"] | None, Query(alias="format", description="Instead of the Accept header")]
+ComparedJobs = Annotated[
+    Sequence[Annotated[str, Field(pattern=ID_PATTERN)]], Query(max_length=MAX_COMPARED, description="Score jobs; repeat it for several")
+]
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The curves", "content": {CSV: {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}
 }
@@ -31,6 +38,13 @@ METRICS_CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
 RESPONSES = {**RESOURCE_RESPONSES, **problem_responses(Conflict)}
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=AuthenticatedRoute)
+comparison = APIRouter(tags=["results"], route_class=AuthenticatedRoute)
+
+
+@comparison.get("/v1/comparison", response_model=ComparisonView, responses=RESPONSES)
+def compare_scores(request: Request, session: SessionDep, owner: OwnerDep, job: ComparedJobs = ()) -> Response:
+    """Get the reports and curves of several score jobs, in the order of `job`."""
+    return respond(request, service.compare(session, owner.owner_id, job), immutable=True)
 
 
 @router.get("/result", response_model=AnyResult, responses=RESPONSES)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ from app.jobs.result_repository import ResultRepository
 from app.jobs.service import require_succeeded, succeeded_job
 from app.results.repository import CurveRepository, PlotRepository
 from iis_schemas.results.batches import BatchView
+from iis_schemas.results.comparisons import ComparedScore, ComparisonView
 from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView, PointView
 from iis_schemas.results.finetuning import FinetuneView
@@ -68,6 +70,26 @@ def read_curves(session: Session, owner_id: str, job_id: str) -> CurvesView:
     ]
     at = f"/v1/jobs/{job.id}"
     return CurvesView(job=job.id, data=curves, links={"self": f"{at}/curves", "csv": f"{at}/curves?format=csv", "job": at})
+
+
+def compare(session: Session, owner_id: str, job_ids: Sequence[str]) -> ComparisonView:
+    """Reports and curves of score jobs that have succeeded.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As `succeeded_job` does.
+    """
+    results = ResultRepository(session, owner_id)
+    data = [
+        ComparedScore(
+            job=job_id,
+            curves=read_curves(session, owner_id, job_id).data,
+            report=Report.model_validate(results.of_job(job_id).report),
+        )
+        for job_id in job_ids
+    ]
+    return ComparisonView(data=data, links={"self": f"/v1/comparison?{urlencode({'job': list(job_ids)}, doseq=True)}"})
 
 
 def curves_csv(curves: CurvesView) -> bytes:

@@ -13,9 +13,7 @@ _LINKED = ("cells", "table", "table.csv", "table.parquet", "analysis", "extend",
 
 def view_of(study: Study, states: dict[str, int]) -> StudyView:
     """The view of a row and of its jobs' states."""
-    at = f"/v1/studies/{study.id}"
     unfinished = any(state not in FINISHED_STATES for state in states)
-    figures = {f"figures/{name}.{suffix}": f"{at}/figures/{name}.{suffix}" for name in STUDY_FIGURES for suffix in PLOT_FORMATS}
     return StudyView(
         id=study.id,
         **described_fields(study),
@@ -24,5 +22,12 @@ def view_of(study: Study, states: dict[str, int]) -> StudyView:
         grid=StudyGrid.model_validate(study.grid),
         created_at=study.created_at,
         extended_at=study.extended_at,
-        links={"self": at, **{name: f"{at}/{name}" for name in _LINKED}, **figures, "page": f"/studies/{study.id}"},
+        links=links_of(study.id),
     )
+
+
+def links_of(study_id: str) -> dict[str, str]:
+    """The addresses of a study's answers and of its page."""
+    at = f"/v1/studies/{study_id}"
+    figures = {f"figures/{name}.{suffix}": f"{at}/figures/{name}.{suffix}" for name in STUDY_FIGURES for suffix in PLOT_FORMATS}
+    return {"self": at, **{name: f"{at}/{name}" for name in _LINKED}, **figures, "page": f"/studies/{study_id}"}

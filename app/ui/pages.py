@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,15 @@ HEADERS = {
 }
 
 
+SHARED_HEADERS = {
+    **HEADERS,
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cache-Control": "no-store",
+}
+"""Of the page of share links."""
+
+
 @cache
 def _templates() -> Environment:
     folder = Path(__file__).parent / "templates"
@@ -37,7 +47,7 @@ def _templates() -> Environment:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
-def render(template: str, status: int = 200, *, problem: str | None = None) -> Response:
+def render(template: str, status: int = 200, *, problem: str | None = None, headers: Mapping[str, str] = HEADERS) -> Response:
     """Render one page.
 
     Parameters
@@ -45,4 +55,4 @@ def render(template: str, status: int = 200, *, problem: str | None = None) -> R
     problem : error message about the submitted form
     """
     content = _templates().get_template(template).render(static=address_of, problem=problem)
-    return Response(content, status, HEADERS, media_type="text/html; charset=utf-8")
+    return Response(content, status, headers, media_type="text/html; charset=utf-8")

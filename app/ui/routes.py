@@ -14,7 +14,7 @@ from app.errors import NotFound, Unauthorized
 from app.http.auth import authenticate_request
 from app.http.key_text import KEY_COOKIE
 from app.http.page_cookie import by_https, comes_from_here
-from app.ui.pages import render
+from app.ui.pages import SHARED_HEADERS, render
 from app.ui.statics import respond_static, static_files
 
 PAGES = {
@@ -27,7 +27,14 @@ PAGES = {
     "/models/{model_id}": "model.html",
     "/datasets": "datasets.html",
     "/datasets/{dataset_id}": "dataset.html",
+    "/libraries": "libraries.html",
+    "/libraries/{library_id}": "library.html",
+    "/vocabularies": "vocabularies.html",
+    "/vocabularies/{vocabulary_id}": "vocabulary.html",
+    "/webhooks": "webhooks.html",
+    "/webhooks/{webhook_id}": "webhook.html",
     "/leaderboard": "leaderboard.html",
+    "/shares": "shares.html",
     "/keys": "keys.html",
     "/jobs/{job_id}": "job.html",
     "/jobs/{job_id}/concepts": "concepts.html",
@@ -55,6 +62,12 @@ def _page(template: str) -> Callable[[], Response]:
 
 for _path, _template in PAGES.items():
     router.add_api_route(_path, _page(_template), methods=["GET"], name=_template)
+
+
+@router.get("/shared/{share_id}")
+def shared_page() -> Response:
+    """Render the page of a share link; the token is in the fragment of its address, which browsers do not send."""
+    return render("shared.html", headers=SHARED_HEADERS)
 
 
 @router.get("/static/{requested_version}/{name}")

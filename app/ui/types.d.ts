@@ -49,6 +49,20 @@ export interface Progress {
   total: number;
   eta_seconds?: number | null;
   tasks?: { done: number; total: number; workers: number } | null;
+  overall?: OverallProgress | null;
+}
+
+/** Progress of a job over all its stages. */
+export interface OverallProgress {
+  share_done: number;
+  eta_seconds: number | null;
+}
+
+export interface JobStage {
+  title: string;
+  state: string;
+  expected_seconds: number | null;
+  seconds?: number | null;
 }
 
 export interface LibrarySpec {
@@ -75,6 +89,8 @@ interface CommonJob {
   dataset: string;
   dataset_name: string | null;
   progress: Progress | null;
+  stages?: JobStage[] | null;
+  queue_position?: number | null;
   error: { code: string; message: string; param: string | null } | null;
   created_at: string;
   succeeded_at: string | null;
@@ -326,6 +342,11 @@ export interface Curves {
   links: Links;
 }
 
+/** Reports and curves of several jobs. */
+export interface Comparison {
+  data: { job: string; report: Report; curves: Curves["data"] }[];
+}
+
 export interface Plots {
   data: { name: string; format: string; links: Links }[];
 }
@@ -414,6 +435,7 @@ export interface LabelExplanation extends ClassProbability {
 }
 
 export interface Explanation extends CurveNode {
+  job: string;
   image: { id: string; index: number | null; name: string | null; label: string | null; labels?: string[] | null; size?: [height: number, width: number] | null };
   concept_count: number;
   nodes: CurveNode[];
@@ -434,7 +456,17 @@ export interface Explanation extends CurveNode {
   counterfactual: (ClassProbability & { removed: NamedConcept[] }) | null;
   labels?: LabelExplanation[] | null;
   heatmaps: { available: boolean; note: string };
+  novelty?: Novelty | null;
   links: Links;
+}
+
+/** Distance of an image from the training images. */
+export interface Novelty {
+  distance: number;
+  typical_distance: number;
+  p_value: number;
+  unlike: boolean;
+  training_images: number;
 }
 
 export interface HeatMap {
@@ -653,7 +685,71 @@ export interface Uses {
 export interface ConceptSet {
   id: string;
   name: string;
+  description: string | null;
   origin: string;
+  latest_version: number;
+  versions: number;
+  created_at: string | null;
+  links: Links;
+}
+
+export interface ConceptSetVersion {
+  number: number;
+  state: string;
+  error: { message: string } | null;
+  phrase_count: number;
+  dropped_count: number;
+  dropped: { text: string; reason: string; other: string | null }[];
+  created_at: string | null;
+  links: Links;
+}
+
+export interface Phrase {
+  text: string;
+  group: string | null;
+}
+
+export interface ConceptLibrary {
+  id: string;
+  name: string | null;
+  tags: string[];
+  notes: string | null;
+  job: string;
+  model: string | null;
+  dataset: string;
+  kind: string;
+  settings: LibrarySpec;
+  concept_count: number;
+  dimension: number;
+  created_at: string;
+  links: Links;
+}
+
+// Webhooks
+
+export interface Webhook {
+  id: string;
+  url: string;
+  description: string | null;
+  events: string[] | null;
+  enabled: boolean;
+  disabled_reason: string | null;
+  created_at: string;
+  links: Links;
+}
+
+export interface CreatedWebhook extends Webhook {
+  secret: string | null;
+}
+
+export interface Delivery {
+  type: string;
+  state: string;
+  attempts: number;
+  last_status: number | null;
+  last_error: string | null;
+  created_at: string;
+  links: Links;
 }
 
 export interface Upload {
@@ -838,6 +934,15 @@ export interface Measurement {
 }
 
 /** A statistic over models; `reason` says why an undefined one has no value. */
+/** Cost of jobs before they are submitted. */
+export interface CostEstimate {
+  jobs: number;
+  reused: number;
+  images: number | null;
+  seconds: number | null;
+  basis: string;
+}
+
 export interface Estimate {
   n: number;
   value: number | null;
@@ -940,4 +1045,37 @@ export interface Analysis {
   transfer: PairedModels[];
   untrained: PairedModels[];
   warnings: string[];
+}
+
+// Share links
+
+export interface ShareTarget {
+  job?: string;
+  study?: string;
+  concept?: number;
+  image?: number;
+  kept?: number;
+  contrast?: string;
+}
+
+export interface Share {
+  id: string;
+  kind: "result" | "concept" | "image" | "study";
+  title: string;
+  job: string | null;
+  study: string | null;
+  concept: number | null;
+  image: number | null;
+  hint: string;
+  created_at: string;
+  expires_at: string;
+  last_used_at: string | null;
+  score: Pick<ScoreJob, "model_name" | "dataset_name" | "library" | "elements" | "protocol" | "activations" | "created_at" | "succeeded_at"> | null;
+  grid: StudyGrid | null;
+  links: Links;
+}
+
+export interface CreatedShare extends Share {
+  token: string | null;
+  path: string | null;
 }

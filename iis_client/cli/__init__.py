@@ -24,6 +24,7 @@ from iis_client.cli import (
     models,
     predict,
     score,
+    shares,
     vocabulary,
     webhooks,
 )
@@ -64,6 +65,7 @@ for command in (
     predict.export,
     finetune.finetune,
     finetune.checkpoint,
+    shares.share,
     jobs.cancel,
     jobs.delete,
     leaderboard.leaderboard,
@@ -71,7 +73,7 @@ for command in (
     mcp_stdio.mcp,
 ):
     app.command()(command)
-for group in (models.app, datasets.app, libraries.app, jobs.app, studies.app, vocabulary.app, webhooks.app, keys.app):
+for group in (models.app, datasets.app, libraries.app, jobs.app, studies.app, vocabulary.app, webhooks.app, shares.app, keys.app):
     app.add_typer(group)
 app.command("open")(compare.open_page)
 app.add_typer(studies.app, name="study", hidden=True)  # names of former versions

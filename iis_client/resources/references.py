@@ -18,7 +18,7 @@ MIN_PREFIX_CHARACTERS = 4
 MAX_SHOWN = 5
 _ULID = "[0-9a-hjkmnp-tv-z]"
 
-ReferableKind = Literal["model", "dataset", "library", "job", "study", "vocabulary", "webhook", "key"]
+ReferableKind = Literal["model", "dataset", "library", "job", "study", "vocabulary", "webhook", "key", "share"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ KINDS: dict[ReferableKind, ReferenceKind] = {
     "vocabulary": ReferenceKind("vocabulary", "vocabularies", "cst_", "/v1/concept-sets", searchable=False),
     "webhook": ReferenceKind("webhook", "webhooks", "whk_", "/v1/webhooks", searchable=False),
     "key": ReferenceKind("API key", "API keys", "key_", "/v1/api-keys", searchable=False),
+    "share": ReferenceKind("share link", "shares", "shr_", "/v1/shares", searchable=False),
 }
 
 

@@ -123,6 +123,16 @@ class HeatMapsView(BaseModel):
     note: str
 
 
+class NoveltyView(BaseModel):
+    """Distance of an image from the training images: Euclidean, in f, to the nearest of up to 2048 of them."""
+
+    distance: float
+    typical_distance: float = Field(description="Median over these training images of the distance to the nearest other")
+    p_value: float = Field(description="Share of these training images that are as far from the others: (1 + their number) / (1 + all)")
+    unlike: bool = Field(description="Whether p_value is below 0.01: the explanation then says little")
+    training_images: int = Field(description="Number of training images compared")
+
+
 CLASS_EXAMPLE: dict[str, Any] = {"class": "3", "index": 3, "probability": 0.94}
 _SHARE: dict[str, Any] = {"concept": 17, "label": "a curved stroke", "origin": "cluster", "activation": 2.1, "contribution": 1.3}
 _CROP: dict[str, Any] = {"image": "train/3/0041.png", "box": [0, 0, 16, 16], "similarity": 0.93, "element": 88, "crop": "88.png"}
@@ -161,6 +171,7 @@ EXPLANATION_EXAMPLE: dict[str, Any] = {
         "probability": 0.5,
     },
     "heatmaps": {"available": True, "exact": True, "method": "feature_map", "note": "Exact: …"},
+    "novelty": {"distance": 5.2, "typical_distance": 4.8, "p_value": 0.41, "unlike": False, "training_images": 2048},
     "links": {"self": f"{AT}/explanations/17?kept=20&top=8", "image": f"{AT}/explanations/17/image.png", "job": AT},
 }
 
@@ -199,6 +210,9 @@ class ExplanationView(BaseModel):
         default=None, description="Of multi-label data the most probable labels, at most 20, each with its contributions; else null"
     )
     heatmaps: HeatMapsView
+    novelty: NoveltyView | None = Field(
+        default=None, description="Null where the features of the training images are no longer stored, or exceed 1 GiB"
+    )
     links: dict[str, str]
 
 

@@ -55,6 +55,7 @@ FILTERS = {
     "/v1/predictors": {"job": "explainable"},
     "/v1/concept-libraries": {"job": "job_id", "model": "scored_model"},
     "/v1/leaderboard": {"dataset": "scored_dataset"},
+    "/v1/shares": {"job": "job_id"},
 }
 """Filters of lists, and the key of `owned` that each refers to."""
 
@@ -98,6 +99,7 @@ def owned(client: TestClient, rows: Rows) -> dict[str, str]:
         "figure": "iis_accuracy",
         "webhook_id": webhook["id"],
         "delivery_id": client.post(webhook["links"]["test"]).json()["id"],
+        "share_id": client.post("/v1/shares", json={"job": job_id}).json()["id"],
     }
 
 

@@ -29,7 +29,7 @@ def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
     from iis_engine.explanations.explain_labels import explain_labels
 
     family, predictor, names = job.family, job.predictor, job.family.class_names
-    index = job.index
+    index, novelty = job.index, job.novelty
     contrast = None if query["contrast"] is None else explanations.class_label(names, query["contrast"], "contrast")
     of_labels = explain_labels(predictor, job.activations, contrast=contrast) if family.is_multi_label else ()
     explanation = of_labels[0] if of_labels else explanations.explain(predictor, job.activations, contrast=contrast)
@@ -63,6 +63,7 @@ def explain(job: ScoredJob, query: JsonObject) -> JsonObject:
         "faithfulness": {name: list(getattr(explanation.faithfulness, name)) for name in explanation.faithfulness.__dataclass_fields__},
         "counterfactual": counterfactual_to_json(names, explanation),
         "labels": [label_to_json(each, query["top"], true) for each in of_labels] or None,
+        "novelty": None if novelty is None else {**vars(novelty), "unlike": novelty.is_unlike},
     }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from iis_engine.backbones.backbone import Backbone
     from iis_engine.errors import DataError
+    from iis_engine.explanations.novelty import Novelty
     from iis_engine.explanations.test_set import Outcomes, TestSet
     from iis_engine.scoring.predictor import Predictor, PredictorFamily
 
@@ -30,7 +31,7 @@ class ScoredJob:
 
     Attributes
     ----------
-    files : paths of artifacts by name, `predictors` and `tested` among them
+    files : paths of artifacts by name, `predictors` and `tested` among them, and `features` where they are still stored
     posted : paths of posted images by id
     model : the network's request, or None where the query reads no image
     dataset_folder, dataset : the unpacked data set and its request, where the query reads a test image
@@ -129,6 +130,19 @@ class ScoredJob:
         """(M,) float32, dense activations of the image; no forward pass for a test image."""
         index = self.index
         return self.family.library.activations(self.representation)[0] if index is None else self.test_set.activations[index]
+
+    @property
+    def novelty(self) -> Novelty | None:
+        """Distance of the image from the training images; None where their features are no longer stored."""
+        from iis_engine.explanations.novelty import TrainingReference, read_test_row
+
+        if "features" not in self.files:
+            return None
+        path, index = Path(self.files["features"]), self.index
+        reference = CACHE.get(("training reference", str(path)), lambda: TrainingReference.read(path))
+        if reference is None:
+            return None
+        return reference.novelty(self.representation[0] if index is None else read_test_row(path, index))
 
     def _loaded(self, name: str, load: Callable[[Path], Value]) -> Value:
         path = self.files[name]

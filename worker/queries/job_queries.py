@@ -11,21 +11,25 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from app.db.models import Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
+from app.db.models import Blob, Concept, ConceptLibrary, Dataset, Job, Json, Model, PostedImage, Predictor, Result, Upload
 from app.storage import ArtifactMissing
 from app.storage.server_folders import is_s3
 from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.access import copy_s3_dataset, is_downloaded, resolve_server_path
-from worker.jobs.artifacts import artifact_key, safe_name
+from worker.jobs.artifacts import artifact_key, output_key, safe_name
+from worker.jobs.feature_keys import features_key
 from worker.jobs.inputs import describe_dataset, fetch_model, reading_key
 from worker.queries.context import Query, QueryContext
 from worker.queries.dataset_cache import DatasetCache
 from worker.sandbox.outcomes import StageRefused
-from worker.stages.files import READING
+from worker.stages.files import FEATURES, READING
 from worker.stages.specs import DatasetRequest
 
 IMAGE_KINDS = frozenset({"picture", "heat_map", "several_heat_maps", "sheet"})
 """Kinds that read the image itself. Other kinds read only posted images, since activations of test images are stored."""
+FEATURE_KINDS = frozenset({"explain"})
+"""Kinds that compare the image with the training images."""
+FEATURES_MAX_BYTES = 1 << 30
 FIGURE_KINDS = frozenset({"sheet", "class_figure", "gallery"})
 """Kinds that draw concepts with their names and exemplars."""
 NETWORK_FORMATS = frozenset({"image.onnx"})
@@ -41,13 +45,14 @@ class _ScoredJob:
 
     Attributes
     ----------
-    predictors, test_set, exemplars, reading : sha256 of stored files
+    predictors, test_set, exemplars, reading, features : sha256 of stored files; features of up to FEATURES_MAX_BYTES alone
     """
 
     predictors: str
     test_set: str
     exemplars: str | None
     reading: str | None
+    features: str | None
     library_id: str | None
     model: Model | None
     dataset: Dataset
@@ -121,6 +126,9 @@ class JobQueries:
         if draws and job.exemplars is not None:
             contents["exemplars"] = job.exemplars
         files = {name: self._context.artifact(query.owner_id, sha256) for name, sha256 in contents.items()}
+        if query.kind in FEATURE_KINDS and job.features is not None:
+            with suppress(ArtifactMissing):  # features expire; an explanation does without them
+                files["features"] = self._context.artifact(query.owner_id, job.features)
         if draws and job.library_id is not None:
             library_id = job.library_id
             files["concepts"] = self._context.file(
@@ -154,7 +162,8 @@ class JobQueries:
         job = session.get_one(Job, job_id)
         dataset = session.get_one(Dataset, job.dataset_id)
         model = session.get(Model, job.model_id) if job.model_id else None
-        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset)]
+        features = output_key(features_key(model, dataset, job.spec["elements"]), FEATURES)
+        keys = [predictor.predictors_key, predictor.tested_key, reading_key(dataset), features]
         stored = self._context.artifacts(owner_id).find(session, keys)
         if keys[0] not in stored or keys[1] not in stored:
             raise StageRefused("artifact_gone", f"The artifacts of job {job_id} are no longer stored; submit the job again.", None)
@@ -167,6 +176,7 @@ class JobQueries:
             test_set=stored[keys[1]],
             exemplars=None if library is None else (library.settings.get("exemplars") or {}).get("sha256"),
             reading=stored.get(keys[2]),
+            features=_small(session, stored.get(keys[3])),
             library_id=None if library is None else library.id,
             model=model,
             dataset=dataset,
@@ -234,6 +244,12 @@ def _posted_ids(query: Query) -> list[str]:
     """The ids of the posted images that a query reads."""
     image = query.about.get("image")
     return [image] if isinstance(image, str) else query.about.get("images", [])
+
+
+def _small(session: Session, sha256: str | None) -> str | None:
+    """The sha256 of content of up to FEATURES_MAX_BYTES."""
+    size_bytes = None if sha256 is None else session.scalar(select(Blob.size_bytes).where(Blob.sha256 == sha256))
+    return sha256 if size_bytes is not None and size_bytes <= FEATURES_MAX_BYTES else None
 
 
 def _paths(path: Path | None) -> tuple[Path, ...]:

@@ -1,4 +1,5 @@
-"""Look up API keys in the database: all waiting look-ups in one query, one query at a time; refusals are remembered for a while.
+"""Look up API keys, and tokens of share links, in the database: all waiting look-ups in one query, one query at a time; refusals are
+remembered for a while.
 
 So a flood of keys costs one connection, and a key that is valid is read anew for every request: a revoked key is refused from the next
 request on.

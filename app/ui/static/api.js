@@ -1,6 +1,7 @@
-// Requests to the API. Authentication is by a cookie that scripts cannot read.
+// Requests to the API. Authentication is by a cookie that scripts cannot read, or by the token of a share link.
 
 import { ApiProblem, ServiceUnreachable, isAbort } from "./errors.js";
+import { isShared, shareHeaders } from "./share_access.js";
 
 /** @import { Page, Problem } from "../types.d.ts" */
 
@@ -23,12 +24,12 @@ const PAGE_HEADERS = { "X-IIS-Page": "1" }; // required with the cookie; other s
  */
 export async function request(method, path, { body, json, headers, signal } = {}) {
   /** @type {Record<string, string>} */
-  const fields = { Accept: "application/json", ...PAGE_HEADERS, ...headers };
+  const fields = { Accept: "application/json", ...PAGE_HEADERS, ...shareHeaders(), ...headers };
   if (json !== undefined) fields["Content-Type"] = "application/json";
   const content = json === undefined ? body : JSON.stringify(json);
   let response;
   try {
-    response = await fetch(path, { method, headers: fields, body: content, signal, credentials: "same-origin" });
+    response = await fetch(path, { method, headers: fields, body: content, signal, credentials: isShared() ? "omit" : "same-origin" });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ServiceUnreachable();
@@ -38,14 +39,14 @@ export async function request(method, path, { body, json, headers, signal } = {}
 }
 
 /**
- * The error for a response that is not 2xx; 401 leads to the sign-in page.
+ * The error for a response that is not 2xx; 401 leads to the sign-in page, except on shared pages.
  * @param {number} status
  * @param {string} text
  * @param {string | null} retryAfter
  * @returns {ApiProblem}
  */
 export function parseProblem(status, text, retryAfter) {
-  if (status === 401) redirectToSignIn();
+  if (status === 401 && !isShared()) redirectToSignIn();
   /** @type {Problem} */
   let problem;
   try {

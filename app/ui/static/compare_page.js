@@ -6,12 +6,14 @@ import { curvePlot } from "./curves.js";
 import { announce, byId, el, emptyState, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeLabel } from "./escaping.js";
 import { capitalise, formatCount, formatHalfWidth, formatInterval, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
+import { imageThroughBoth } from "./image_through_both.js";
 import { describeDifferences } from "./job_differences.js";
 import { describeLibrary } from "./job_formatting.js";
+import { showTools } from "./page_tools.js";
 import { commonQuantityName, quantityName } from "./report_formatting.js";
 import { datasetName, distinctTitles, modelName } from "./resource_names.js";
 
-/** @import { Curves, CurvePoint, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
+/** @import { Comparison, CurvePoint, Report, ScoreJob } from "../types.d.ts" */
 
 /** @typedef {{job: ScoreJob, dataset: string, title: string}} NamedJob */
 /** @typedef {NamedJob & {report: Report, points: CurvePoint[]}} ScoredJob */
@@ -20,6 +22,7 @@ const MAX_LISTED = 200;
 const MAX_SELECTED = 12;
 
 const selected = new Set(new URLSearchParams(location.search).getAll("job"));
+let image = new URLSearchParams(location.search).get("image") ?? ""; // number of the test image through two models
 /** @type {Map<string, NamedJob>} */
 const jobsById = new Map();
 
@@ -54,36 +57,64 @@ function checkbox({ job, title, dataset }) {
     }
     if (box.checked) selected.add(job.id);
     else selected.delete(job.id);
-    const query = [...selected].map((id) => `job=${id}`).join("&");
-    history.replaceState(null, "", query ? `?${query}` : location.pathname);
+    writeAddress();
     compare();
   });
   const details = el("span", { class: "help" }, `${dataset}, ${formatTime(job.created_at)}`);
   return el("label", { class: "check", for: box.id }, box, title, " ", details);
 }
 
+/** Write the selected jobs and the image to the page's address. */
+function writeAddress() {
+  const query = new URLSearchParams([...selected].map((id) => ["job", id]));
+  if (image) query.set("image", image);
+  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+}
+
 function compare() {
   return loadInto(byId("comparison"), "Loading results …", async () => {
     const items = [...selected].flatMap((id) => jobsById.get(id) ?? []);
     if (!items.length) return el("p", { class: "help" }, "Select two or more jobs.");
-    const scored = await Promise.all(items.map(withResults));
+    const address = `/v1/comparison?${new URLSearchParams(items.map(({ job }) => ["job", job.id]))}`;
+    showTools(address);
+    /** @type {Comparison} */
+    const { data } = await get(address);
+    const scored = items.map((item, index) => withResult(item, data[index]));
     const titles = distinctTitles(scored);
     announce(`${formatCount(scored.length, "job")} compared.`);
-    return [differencesNotice(scored), curvesSection(scored, titles), scatterSection(scored, titles), scoresSection(scored, titles)];
+    return [
+      differencesNotice(scored),
+      curvesSection(scored, titles),
+      scatterSection(scored, titles),
+      scoresSection(scored, titles),
+      imageOfBoth(scored, titles),
+    ];
   });
 }
 
 /**
  * @param {NamedJob} item
- * @returns {Promise<ScoredJob>}
+ * @param {Comparison["data"][number]} result
+ * @returns {ScoredJob}
  */
-async function withResults(item) {
-  const { links } = item.job;
-  const [result, curves] = await Promise.all([
-    /** @type {Promise<ScoreResult>} */ (get(links.result)),
-    /** @type {Promise<Curves>} */ (get(links.curves)),
-  ]);
-  return { ...item, report: result.report, points: curves.data.find((curve) => curve.name === "library")?.points ?? [] };
+function withResult(item, { report, curves }) {
+  return { ...item, report, points: curves.find((curve) => curve.name === "library")?.points ?? [] };
+}
+
+/**
+ * One image through two models, for two jobs with the same test images.
+ * @param {ScoredJob[]} jobs
+ * @param {string[]} titles
+ */
+function imageOfBoth(jobs, titles) {
+  const [first, second, ...others] = jobs.map(({ job }) => job);
+  if (!second || others.length || first.dataset !== second.dataset) return null;
+  const explainable = [first, second].every(({ protocol, model }) => protocol === "exact" && model !== null);
+  if (!explainable) return null;
+  return imageThroughBoth([first.id, second.id], titles, image, (chosen) => {
+    image = chosen;
+    writeAddress();
+  });
 }
 
 /** @param {ScoredJob[]} jobs */

@@ -1,9 +1,11 @@
 // Configuration of a score: every setting with the digests of weights and data, the form to run it again, and the request as code.
 
-import { announce, el, section, table } from "./dom.js";
 import { configurationRows } from "./configuration_formatting.js";
+import { copyButton } from "./copy_button.js";
+import { el, section, table } from "./dom.js";
 import { jobRequest } from "./job_request.js";
 import { commandSnippet, curlSnippet, pythonSnippet } from "./request_snippets.js";
+import { isShared } from "./share_access.js";
 
 /** @import { Column, Report, ScoreJob } from "../types.d.ts" */
 
@@ -18,7 +20,7 @@ export function configurationSection(job, report, library) {
   return section(
     "configuration",
     "Configuration",
-    el("p", { class: "actions" }, el("a", { class: "button primary", href: `/submit?job=${job.id}` }, "Run again with changes"), copyButtons(job, report, library)),
+    isShared() ? null : el("p", { class: "actions" }, el("a", { class: "button primary", href: `/submit?job=${job.id}` }, "Run again with changes"), copyButtons(job, report, library)),
     table("Settings of the score", columns, configurationRows(report)),
   );
 }
@@ -37,27 +39,4 @@ function copyButtons(job, report, library) {
     ["CLI", commandSnippet(request, model, dataset?.content_sha256)],
   ];
   return snippets.map(([name, text]) => (text === null ? null : copyButton(`Copy as ${name}`, text)));
-}
-
-/**
- * Copies the text; shows it where the browser refuses the clipboard, as for a page over plain HTTP.
- * @param {string} label
- * @param {string} text
- */
-function copyButton(label, text) {
-  const button = el("button", { type: "button" }, label);
-  const shown = el("pre", { tabindex: "0", class: "snippet", "aria-label": label, hidden: true }, text);
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-      announce(`${label}: copied.`);
-      setTimeout(() => (button.textContent = label), 2000);
-    } catch {
-      shown.hidden = false;
-      getSelection()?.selectAllChildren(shown);
-      announce(`${label}: the text is selected.`);
-    }
-  });
-  return [button, shown];
 }

@@ -10,7 +10,7 @@ import { formatNumber, formatSigned } from "./formatting.js";
 
 export class ContributionItems {
   /**
-   * @param {string} conceptsPath path of the job's concept pages
+   * @param {string | null} conceptsPath path of the job's concept pages; null: no links to them
    * @param {number} largest magnitude of all contributions
    * @param {number | null} selected concept
    * @param {(contribution: Contribution) => void} onSelect
@@ -28,12 +28,12 @@ export class ContributionItems {
 
   /**
    * @param {Contribution} contribution
-   * @param {HTMLElement} control
+   * @param {HTMLElement | null} control
    */
   item(contribution, control) {
     const name = conceptName(contribution);
     const address = `${this.conceptsPath}/${contribution.concept}`;
-    const link = el("a", { href: address, class: "help", "aria-label": `Details of ${name}` }, "details");
+    const link = this.conceptsPath === null ? null : el("a", { href: address, class: "help", "aria-label": `Details of ${name}` }, "details");
     const activation = el("span", { class: "help" }, `activation ${formatNumber(contribution.activation, 2)} `, link);
     const value = el("span", { class: "number" }, formatSigned(contribution.contribution, 2));
     return el(

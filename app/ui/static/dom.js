@@ -2,6 +2,7 @@
 
 import { asPageError } from "./errors.js";
 import { escapeInvisible } from "./escaping.js";
+import { isShared, sharedElement, showPicture } from "./share_access.js";
 
 /** @import { Child, Column } from "../types.d.ts" */
 
@@ -43,14 +44,16 @@ function flatten(children) {
  * @returns {HTMLElementTagNameMap[Name]}
  */
 export function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
+  const [made, given] = isShared() ? sharedElement(name, attributes) : [name, attributes];
+  const node = document.createElement(made);
+  for (const [key, value] of Object.entries(given)) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) node.addEventListener(key.slice(2), /** @type {EventListener} */ (value));
+    else if (key === "src" && isShared()) showPicture(node, String(value));
     else node.setAttribute(key, value === true ? "" : String(value));
   }
   node.append(...flatten(children));
-  return node;
+  return /** @type {HTMLElementTagNameMap[Name]} */ (node);
 }
 
 /**

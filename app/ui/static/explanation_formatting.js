@@ -3,7 +3,7 @@
 import { conceptName } from "./concept_names.js";
 import { formatNumber, formatPercent, isMissing } from "./formatting.js";
 
-/** @import { ClassProbability, CurveNode, Explanation, InterventionResult } from "../types.d.ts" */
+/** @import { ClassProbability, CurveNode, Explanation, InterventionResult, Novelty } from "../types.d.ts" */
 
 /** @param {Pick<Explanation, "representation" | "interpretation" | "agree">} explanation */
 export function describeAgreement({ representation, interpretation, agree }) {
@@ -96,4 +96,14 @@ export function describePeak(values) {
   const horizontal = COLUMNS[thirdOf(peak.x, values[0].length)];
   const place = vertical === "middle" && horizontal === "centre" ? "centre" : `${vertical} ${horizontal}`;
   return `largest in the ${place}, where it ${peak.value > 0 ? "raises" : "lowers"} the activation`;
+}
+
+/**
+ * Distance of an image from the training images, as a sentence.
+ * @param {Novelty} novelty
+ */
+export function describeNovelty({ distance, typical_distance: typical, p_value: share, unlike }) {
+  const distances = `the distance of its representation to the nearest training image is ${formatNumber(distance)}, that of training images typically ${formatNumber(typical)}`;
+  if (unlike) return `This image is unlike the training images: ${distances}. Fewer than 1 % of them are as far from the others, so the explanation may say little.`;
+  return `Like the training images: ${distances}; ${formatPercent(share)} of them are as far from the others.`;
 }

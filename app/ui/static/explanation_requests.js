@@ -29,7 +29,7 @@ export function explanationPath(job, image, options = {}) {
  * @param {() => Promise<Body>} send
  * @returns {Promise<Body>}
  */
-async function retryWhileBusy(send) {
+export async function retryWhileBusy(send) {
   for (let attempt = 1; ; attempt++) {
     try {
       return await send();

@@ -96,6 +96,14 @@ export function formatDuration(seconds) {
 }
 
 /**
+ * A date with its year, such as 5 Mar 2026.
+ * @param {string} timestamp ISO 8601
+ */
+export function formatDay(timestamp) {
+  return new Date(timestamp).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+}
+
+/**
  * A time stamp in the browser's time zone.
  * @param {string | null | undefined} timestamp ISO 8601
  */

@@ -1,30 +1,31 @@
 // Page of one explained image: predictions, concept contributions, heat maps, interventions, counterfactual, faithfulness.
 
-import { bar, maxMagnitude } from "./bars.js";
+import { maxMagnitude } from "./bars.js";
 import { ContributionItems } from "./contribution_items.js";
-import { conceptName } from "./concept_names.js";
-import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section, table } from "./dom.js";
+import { announce, byId, downloadItem, downloadList, el, errorNotice, loadInto, section } from "./dom.js";
 import { asPageError } from "./errors.js";
-import { describeAgreement, describeCorrectness, describeCounterfactual, describeLogit, describeNode } from "./explanation_formatting.js";
+import { describeAgreement, describeCounterfactual, describeLogit, describeNode } from "./explanation_formatting.js";
 import { explanationPath, getFromWorker } from "./explanation_requests.js";
+import { contributionLists, imageName, labelsSection, noveltyNote, predictions } from "./explanation_sections.js";
 import { faithfulnessSection } from "./faithfulness.js";
-import { formatPercent, formatSigned } from "./formatting.js";
+import { formatSigned } from "./formatting.js";
 import { ImageFigure } from "./image_figure.js";
+import { imagePair } from "./image_pair.js";
 import { Interventions } from "./interventions.js";
 import { loadJob, pathParts } from "./job_heading.js";
+import { updateJson } from "./page_tools.js";
 
-/** @import { Column, Contribution, ExplainedImage, Explanation, LabelExplanation, Page, Prediction } from "../types.d.ts" */
+/** @import { Contribution, ExplainedImage, Explanation, Page } from "../types.d.ts" */
 
-/** @typedef {{kept?: string | number, contrast?: string, top: number}} Options */
+/** @typedef {{kept?: string | number, contrast?: string, beside?: string, top: number}} Options */
 
 const MAX_LISTED = 100;
 const MORE_LISTED = 24;
-const SHARES_OF_LABEL = 3;
 const [jobId, , imageId] = pathParts();
 const body = byId("explanation");
 const query = new URLSearchParams(location.search);
 /** @type {Options} */
-const options = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, top: 8 };
+const options = { kept: query.get("kept") ?? undefined, contrast: query.get("contrast") ?? undefined, beside: query.get("beside") ?? undefined, top: 8 };
 /** @type {number | null} */
 let selectedConcept = null;
 let updates = 0; // number of updates so far; the response to an earlier one is discarded
@@ -39,19 +40,30 @@ await loadInto(body, "Loading the explanation …", async () => {
  * @returns {Promise<Explanation>}
  */
 async function loadExplanation() {
-  const { kept, contrast } = options;
-  const address = new URLSearchParams();
-  if (kept) address.set("kept", String(kept));
-  if (contrast) address.set("contrast", contrast);
-  history.replaceState(null, "", `${location.pathname}${address.size ? `?${address}` : ""}`);
+  const { kept, contrast, top } = options;
+  writeAddress();
   try {
-    return await getFromWorker(explanationPath(jobId, imageId, options));
+    const path = explanationPath(jobId, imageId, { kept, contrast, top });
+    /** @type {Explanation} */
+    const explanation = await getFromWorker(path);
+    updateJson(path);
+    return explanation;
   } catch (error) {
     // With other concepts kept, the contrast class may become the predicted class.
     if (asPageError(error).code !== "contrast_predicted" || options.contrast !== contrast) throw error;
     options.contrast = undefined;
     return loadExplanation();
   }
+}
+
+/** Write the options to the page's address. */
+function writeAddress() {
+  const { kept, contrast, beside } = options;
+  const address = new URLSearchParams();
+  if (kept) address.set("kept", String(kept));
+  if (contrast) address.set("contrast", contrast);
+  if (beside) address.set("beside", beside);
+  history.replaceState(null, "", `${location.pathname}${address.size ? `?${address}` : ""}`);
 }
 
 /** @param {Partial<Options>} changes */
@@ -94,8 +106,13 @@ function view(explanation) {
   const rightSide = el("div", {}, predictions(explanation), controls(explanation), list, interventions.node);
   return [
     heading(explanation),
+    ...(explanation.novelty ? [noveltyNote(explanation.novelty)] : []),
     el("div", { class: explanation.links.image ? "viewer" : "" }, figure.node, rightSide),
     ...(explanation.labels ? [labelsSection(explanation.labels)] : []),
+    imagePair(explanation, options.beside, (beside) => {
+      options.beside = beside;
+      writeAddress();
+    }),
     section("counterfactual", "Counterfactual", el("p", {}, describeCounterfactual(explanation))),
     faithfulnessSection(explanation),
     downloads(explanation),
@@ -103,7 +120,8 @@ function view(explanation) {
 }
 
 /** @param {Explanation} explanation */
-function heading({ image, kept, labels, links }) {
+function heading(explanation) {
+  const { image, kept, labels, links } = explanation;
   const next = el("button", { type: "button", id: "next-wrong" }, "Next misclassified image");
   const status = el("span", { role: "status" });
   next.addEventListener("click", async () => {
@@ -117,31 +135,8 @@ function heading({ image, kept, labels, links }) {
       status.textContent = asPageError(error).message;
     }
   });
-  const name = image.name || (image.index === null ? "Your image" : `Test image ${image.index}`);
   const wrong = labels ? null : next; // an image of several labels is not simply right or wrong
-  return el("div", { class: "page-head" }, el("h2", {}, name), el("p", { class: "neighbours" }, status, neighbourLinks(links, kept), wrong));
-}
-
-/**
- * The labels of multi-label data, each with its probability and the concepts that contribute most.
- * @param {LabelExplanation[]} labels
- */
-function labelsSection(labels) {
-  /** @type {Column<LabelExplanation>[]} */
-  const columns = [
-    ["Label", (row) => row.class],
-    ["Probability", (row) => formatPercent(row.probability), "number"],
-    ["True", (row) => (row.is_true === null ? "–" : row.is_true ? "yes" : "no")],
-    ["Largest contributions", (row) => largestContributions(row)],
-  ];
-  const help = "Each label has a head of its own on the kept concepts; the rest of the page explains the most probable label.";
-  return section("labels", "Labels", el("p", { class: "help" }, help), table("Labels of the image", columns, labels));
-}
-
-/** @param {LabelExplanation} label */
-function largestContributions({ supporting, opposing }) {
-  const all = [...supporting, ...opposing].toSorted((first, second) => Math.abs(second.contribution) - Math.abs(first.contribution));
-  return all.slice(0, SHARES_OF_LABEL).map((share) => `${conceptName(share)} ${formatSigned(share.contribution, 2)}`).join(", ");
+  return el("div", { class: "page-head" }, el("h2", {}, imageName(explanation)), el("p", { class: "neighbours" }, status, neighbourLinks(links, kept), wrong));
 }
 
 /**
@@ -170,33 +165,6 @@ document.addEventListener("keydown", (event) => {
   const link = document.querySelector(`a[aria-keyshortcuts="${event.key}"]`);
   if (link) location.assign(link.href);
 });
-
-/** @param {Explanation} explanation */
-function predictions(explanation) {
-  /**
-   * @param {string} title
-   * @param {Prediction} prediction
-   */
-  const column = (title, { top }) => {
-    const items = top.map(({ class: name, probability }) => {
-      const value = el("span", { class: "number" }, formatPercent(probability));
-      return el("li", {}, el("span", { class: "class-name" }, name), bar(probability, 1, "neutral"), value);
-    });
-    return el("div", {}, el("h3", {}, title), el("ol", { class: "ranking" }, items));
-  };
-  const summary = [describeAgreement(explanation), " ", describeCorrectness(explanation)];
-  return el(
-    "section",
-    { "aria-label": "Predictions" },
-    el("p", { class: explanation.agree ? "prediction-summary" : "prediction-summary disagree" }, summary),
-    el(
-      "div",
-      { class: "columns" },
-      column("Whole representation", explanation.representation),
-      column("Kept concepts", explanation.interpretation),
-    ),
-  );
-}
 
 /** @param {Explanation} explanation */
 function controls(explanation) {
@@ -232,18 +200,6 @@ function controls(explanation) {
  * @param {Interventions} interventions
  */
 function contributions(explanation, items, interventions) {
-  const { supporting, opposing, explained } = explanation;
-  /**
-   * @param {string} id
-   * @param {string} title
-   * @param {Contribution[]} concepts
-   */
-  const list = (id, title, concepts) => {
-    const content = concepts.length
-      ? el("ol", { class: "contributions", "aria-labelledby": id }, concepts.map((concept) => items.item(concept, interventions.control(concept))))
-      : el("p", { class: "help" }, "None.");
-    return el("div", {}, el("h3", { id }, title), content);
-  };
   const more = el("button", { type: "button", id: "more-concepts" }, "Show more concepts");
   more.addEventListener("click", () => update({ top: Math.min(MAX_LISTED, options.top + MORE_LISTED) }));
   const rest = Math.abs(explanation.remainder) > 1e-9 ? `Concepts not listed contribute ${formatSigned(explanation.remainder, 2)}.` : "";
@@ -251,12 +207,7 @@ function contributions(explanation, items, interventions) {
     "contributions",
     "Concept contributions",
     el("p", { class: "help" }, describeLogit(explanation), " ", rest, " Move a slider to suppress or boost a concept; the new prediction is shown below it."),
-    el(
-      "div",
-      { class: "columns wide" },
-      list("supporting", `Supporting ${explained.class}`, supporting),
-      list("opposing", `Opposing ${explained.class}`, opposing),
-    ),
+    contributionLists(explanation, (concept) => items.item(concept, interventions.control(concept))),
     explanation.remaining > 0 && options.top < MAX_LISTED ? more : null,
   );
 }

@@ -2,21 +2,25 @@
 
 import { announce, buttonById, byId, el, emptyState, errorNotice, inputById, loadInto, selectById } from "./dom.js";
 import { asPageError } from "./errors.js";
+import { saveExplanations } from "./explanation_archive.js";
 import { getFromWorker, postToWorker } from "./explanation_requests.js";
 import { acceptDrops } from "./file_drop.js";
-import { formatPercent } from "./formatting.js";
+import { formatCount, formatPercent } from "./formatting.js";
 import { imagesQuery } from "./images_query.js";
 import { loadJob, unfinishedNotice } from "./job_heading.js";
 
 /** @import { ClassList, ExplainedImage, Explanation, Page } from "../types.d.ts" */
 
 const PAGE_IMAGES = 24;
+const MAX_SAVED = 50;
 const FILTERS = ["outcome", "class", "predicted", "predicted_by_representation", "confidence"];
 const jobId = location.pathname.split("/")[2];
 const list = byId("images");
 const more = buttonById("more");
 const filters = byId("filters");
 const ownImage = byId("own-image");
+const chosen = byId("chosen");
+const saveButton = buttonById("save-chosen");
 /** @type {string | null} */
 let next = null;
 
@@ -75,9 +79,11 @@ function card({ index, name, label, labels, representation, interpretation, link
   const wrong = label !== null && interpretation.class !== label;
   const outcome = labels ? `labels: ${labels.join(", ") || "none"}` : label === null ? "" : wrong ? `✕ wrong; true class ${label}` : "● correct";
   const disagree = representation.class !== interpretation.class;
+  const box = el("input", { type: "checkbox", value: index, class: "image-choice", "aria-label": `Choose ${title.toLowerCase()}` });
   return el(
     "li",
-    { class: "card" },
+    { class: "card choosable" },
+    el("label", { class: "card-choice" }, box),
     el("a", { href: `/jobs/${jobId}/images/${index}` }, picture),
     el("p", {}, el("strong", {}, interpretation.class), ` ${formatPercent(interpretation.probability)}`),
     el("p", { class: "help" }, outcome),
@@ -99,8 +105,40 @@ async function addClassFilters() {
   }
 }
 
+/** Indices of the chosen images. */
+function chosenImages() {
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const boxes = list.querySelectorAll(".image-choice:checked");
+  return [...boxes].map((box) => Number(box.value));
+}
+
+/** Show the number of chosen images, and the button that saves their explanations. */
+function showChosen() {
+  const { length } = chosenImages();
+  chosen.hidden = length === 0;
+  saveButton.textContent = `Download ${formatCount(length, "explanation")}, ZIP`;
+  saveButton.disabled = length > MAX_SAVED;
+  byId("chosen-state").textContent = length > MAX_SAVED ? `At most ${MAX_SAVED} at once.` : "";
+}
+
+list.addEventListener("change", showChosen);
+saveButton.addEventListener("click", async () => {
+  const images = chosenImages();
+  const state = byId("chosen-state");
+  saveButton.disabled = true;
+  try {
+    await saveExplanations(jobId, images, (done) => (state.textContent = `Explanation ${done + 1} of ${images.length} …`));
+    state.textContent = "Saved.";
+  } catch (error) {
+    state.replaceChildren(el("span", { class: "field-problem" }, asPageError(error).message));
+  } finally {
+    saveButton.disabled = false;
+  }
+});
+
 function refresh() {
   more.hidden = true;
+  chosen.hidden = true;
   writeFilters();
   return loadInto(list, "Loading the test images …", loadImages);
 }

@@ -2,7 +2,7 @@
 
 import { formatDuration, formatInteger, isMissing } from "./formatting.js";
 
-/** @import { Elements, Job, JobState, LibrarySpec, Progress } from "../types.d.ts" */
+/** @import { Elements, Job, JobState, LibrarySpec, OverallProgress, Progress } from "../types.d.ts" */
 
 /** @type {readonly JobState[]} */
 export const FINISHED_STATES = ["succeeded", "failed", "canceled"];
@@ -85,8 +85,32 @@ export function describeProgress({ title, done, total, eta_seconds: eta, tasks }
 }
 
 /**
- * Title of the browser's tab while a job runs: the share of the current stage that is done, before the page's own title.
+ * Progress of the whole job: 62 % done, about 3 minutes left.
+ * @param {OverallProgress} overall
+ */
+export function describeOverall({ share_done: share, eta_seconds: eta }) {
+  const left = isMissing(eta) || eta < 1 ? "" : `, about ${formatDuration(eta)} left`;
+  return `${percentDone(share)} % done${left}`;
+}
+
+/** @param {number} share */
+const percentDone = (share) => Math.floor(100 * share);
+
+/**
+ * Position of a queued job among the waiting ones.
+ * @param {number | null | undefined} position 1 for the next one
+ */
+export function describeQueue(position) {
+  if (isMissing(position)) return "Waiting for a worker.";
+  return position === 1 ? "Next in the queue." : `Number ${formatInteger(position)} in the queue.`;
+}
+
+/**
+ * Title of the browser's tab while a job runs: the share that is done, of the job or else of its current stage, before the page's own title.
  * @param {string} title
  * @param {Progress} progress
  */
-export const titleWithProgress = (title, { done, total }) => (total > 0 ? `${Math.floor((100 * done) / total)} % · ${title}` : title);
+export function titleWithProgress(title, { done, total, overall }) {
+  if (overall) return `${percentDone(overall.share_done)} % · ${title}`;
+  return total > 0 ? `${Math.floor((100 * done) / total)} % · ${title}` : title;
+}

@@ -3,7 +3,9 @@
 import { get } from "./api.js";
 import { byId, el } from "./dom.js";
 import { describeJob, stateName, stateSymbol } from "./job_formatting.js";
+import { showTools } from "./page_tools.js";
 import { datasetName, modelName } from "./resource_names.js";
+import { sharePanel } from "./share_panel.js";
 
 /** @import { Job, JobState } from "../types.d.ts" */
 
@@ -34,7 +36,41 @@ export async function loadJob() {
   const pages = job.kind === "score" ? PAGES : PAGES.slice(0, 1);
   const links = pages.map(([path, name]) => el("a", { href: `/jobs/${job.id}${path}`, "aria-current": path === current ? "page" : null }, name));
   byId("job-pages").replaceChildren(...links);
+  showJobTools(job);
   return job;
+}
+
+/**
+ * The API's answer, and share links of a result, concept or image.
+ * @param {Job} job
+ */
+export function showJobTools(job) {
+  showTools(jsonOf(job), job.kind === "score" && job.state === "succeeded" ? sharePanelOf(job) : null);
+}
+
+/**
+ * Address of the API's answer that the page shows.
+ * @param {Job} job
+ */
+function jsonOf(job) {
+  const [, page, ...names] = pathParts();
+  if (page) return [job.links[page === "images" ? "explanations" : page], ...names.map(encodeURIComponent)].join("/");
+  return job.state === "succeeded" ? job.links.result : job.links.self;
+}
+
+/** @param {Job} job */
+function sharePanelOf({ id }) {
+  const [, page, name] = pathParts();
+  if (page === "concepts" && name) return sharePanel("concept", () => ({ job: id, concept: Number(name) }));
+  if (page === "images" && /^\d+$/.test(name ?? "")) return sharePanel("image", () => ({ job: id, image: Number(name), ...optionsOfImage() }));
+  return page ? null : sharePanel("result", () => ({ job: id }));
+}
+
+/** The options of an explained image, which its page keeps in the address. */
+function optionsOfImage() {
+  const query = new URLSearchParams(location.search);
+  const [kept, contrast] = [query.get("kept"), query.get("contrast")];
+  return { ...(kept ? { kept: Number(kept) } : {}), ...(contrast ? { contrast } : {}) };
 }
 
 /**

@@ -1,12 +1,13 @@
 // Page of one job: its progress while it runs, then its result or error.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { announce, byId, el, errorNotice, loadInto } from "./dom.js";
+import { EndNotification } from "./end_notification.js";
 import { explainResult } from "./explain_result.js";
 import { finetuneResult } from "./finetune_result.js";
 import { formatTime } from "./formatting.js";
 import { isFinished, stateName, stateSymbol, titleWithProgress } from "./job_formatting.js";
-import { loadJob, showState } from "./job_heading.js";
+import { loadJob, showJobTools, showState } from "./job_heading.js";
 import { followJob } from "./job_updates.js";
 import { ProgressView } from "./progress_view.js";
 import { scoreResult } from "./score_result.js";
@@ -14,6 +15,7 @@ import { TrainingView } from "./training.js";
 
 /** @import { Job } from "../types.d.ts" */
 
+const QUEUE_MILLISECONDS = 5000; // between reads of a queued job's place
 const body = byId("job");
 
 await loadInto(body, "Loading the job …", async () => view(await loadJob()));
@@ -37,6 +39,8 @@ function resultView(job) {
 /** @param {Job} job */
 function progressView(job) {
   const progress = new ProgressView();
+  progress.showJob(job);
+  const notification = new EndNotification();
   const training = new TrainingView();
   const cancel = el("button", { type: "button" }, "Cancel job");
   const problem = el("div");
@@ -50,6 +54,11 @@ function progressView(job) {
     }
   });
   const title = document.title;
+  let state = job.state;
+  const queue = setInterval(async () => {
+    if (state !== "queued") return clearInterval(queue);
+    if (!document.hidden) await get(job.links.self).then((/** @type {Job} */ current) => state === "queued" && progress.showJob(current), () => null);
+  }, QUEUE_MILLISECONDS);
   followJob(job, {
     onEvent: (...event) => {
       if (event[0] === "epoch") training.add(event[1]);
@@ -57,16 +66,19 @@ function progressView(job) {
       if (event[0] === "progress") document.title = titleWithProgress(title, event[1]);
     },
     onJob: (current) => {
+      state = current.state;
       showState(current);
-      if (current.progress) progress.showProgress(current.progress);
+      progress.showJob(current);
       if (current.progress && current.state === "running") document.title = titleWithProgress(title, current.progress);
       if (!isFinished(current.state)) return;
       document.title = `${stateSymbol(current.state)} ${title}`;
       announce(`The job is ${stateName(current.state)}.`);
+      notification.show(title, `The job is ${stateName(current.state)}.`);
+      showJobTools(current);
       loadInto(body, "Loading the result …", () => view(current));
     },
   });
-  return [progress.node, el("p", {}, cancel), problem, training.node];
+  return [progress.node, el("p", { class: "actions" }, cancel, notification.node), problem, training.node];
 }
 
 /** @param {Job} job */

@@ -8,6 +8,7 @@ import { installSelection, showSelection } from "./job_selection.js";
 import { followJob } from "./job_updates.js";
 import { installFilters, offerTags } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
+import { showTools } from "./page_tools.js";
 
 /** @import { Job, Page } from "../types.d.ts" */
 
@@ -101,6 +102,7 @@ function show() {
   rows.clear();
   onChange();
   older.hidden = true;
+  showTools(firstPage());
   return loadInto(list, "Loading your jobs …", async () => {
     const added = addRows(await get(firstPage()));
     return added.length ? el("ol", { class: "job-list", id: "job-list" }, added.map((row) => row.node)) : emptyList();

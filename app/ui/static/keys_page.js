@@ -3,6 +3,7 @@
 import { get, post, request } from "./api.js";
 import { announce, byId, el, errorNotice, inputById, loadInto, reloadInto, table } from "./dom.js";
 import { formatBytes, formatInteger, formatTime } from "./formatting.js";
+import { showTools } from "./page_tools.js";
 
 /** @import { ApiKey, Column, CreatedKey, Page, Quota, Quotas } from "../types.d.ts" */
 
@@ -132,5 +133,6 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
+showTools("/v1/api-keys?limit=50");
 loadInto(byId("keys"), "Loading your keys …", keyTable);
 loadInto(byId("quotas"), "Loading your quotas …", quotaTable);

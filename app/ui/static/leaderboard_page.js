@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { announce, byId, el, emptyState, loadInto, table } from "./dom.js";
 import { formatCount, formatGain, formatHalfWidth, formatNumber, formatPercent, isMissing } from "./formatting.js";
+import { showTools } from "./page_tools.js";
 import { quantityName, quantityTitle } from "./report_formatting.js";
 
 /** @import { Board, BoardEntry, Column, Leaderboard } from "../types.d.ts" */
@@ -16,6 +17,7 @@ function show() {
     const query = new URLSearchParams([...new URLSearchParams(location.search)].filter(([name]) => PARAMETERS.includes(name)));
     /** @type {Leaderboard} */
     const leaderboard = await get(`/v1/leaderboard?${query}`);
+    showTools(`/v1/leaderboard?${query}`);
     const { board, boards, data, notes } = leaderboard;
     byId("choice").replaceChildren(...(boards.length ? [boardSelect(leaderboard)] : []));
     if (!boards.length) return emptyState("No scores yet", "Models scored on the same data set with the same library are ranked here.");

@@ -1,24 +1,43 @@
-// Progress of a running job: its stages with their states, and the progress of the current stage.
+// Progress of a running job: the job as a whole, its current stage, and all its stages with their states.
 
 import { announce, el } from "./dom.js";
-import { formatDuration } from "./formatting.js";
-import { describeProgress } from "./job_formatting.js";
+import { formatDuration, isMissing } from "./formatting.js";
+import { describeOverall, describeProgress, describeQueue } from "./job_formatting.js";
 
-/** @import { Progress, StageEvent, StateEvent } from "../types.d.ts" */
+/** @import { Job, JobStage, Progress, StageEvent, StateEvent } from "../types.d.ts" */
 /** @import { JobEvent } from "./job_updates.js" */
 
 /** @type {Record<string, string>} */
-const STAGE_STATES = { started: "running", finished: "done", reused: "reused from an earlier job" };
+const STAGE_STATES = {
+  waiting: "waiting",
+  started: "running",
+  running: "running",
+  finished: "done",
+  reused: "reused from an earlier job",
+  skipped: "not needed",
+  stopped: "stopped",
+};
 
 export class ProgressView {
   constructor() {
     /** @type {Map<string, HTMLElement>} */
     this.stages = new Map();
     this.list = el("ol", { class: "stages" });
-    this.bar = el("progress", { "aria-label": "Progress of the current stage" });
-    this.status = el("p", { class: "progress-status" }, "Waiting for a worker.");
+    this.bar = el("progress", { "aria-label": "Progress of the job" });
+    this.overall = el("p", { class: "progress-overall" });
+    this.status = el("p", { class: "progress-status" }, describeQueue(null));
     const heading = el("h2", { id: "progress-title" }, "Progress");
-    this.node = el("section", { "aria-labelledby": "progress-title", class: "progress" }, heading, this.bar, this.status, this.list);
+    this.node = el("section", { "aria-labelledby": "progress-title", class: "progress" }, heading, this.bar, this.overall, this.status, this.list);
+  }
+
+  /**
+   * Show the whole job: its place in the queue, its stages and its progress.
+   * @param {Job} job
+   */
+  showJob({ state, queue_position: position, stages, progress }) {
+    if (state === "queued") this.status.textContent = describeQueue(position);
+    for (const stage of stages ?? []) this.showListed(stage);
+    if (progress) this.showProgress(progress);
   }
 
   /** @param {JobEvent} event */
@@ -35,27 +54,47 @@ export class ProgressView {
     this.status.textContent = attempt > 1 ? `Started by a worker, attempt ${attempt}.` : "Started by a worker.";
   }
 
+  /**
+   * A stage with its expected duration, before it starts.
+   * @param {JobStage} stage
+   */
+  showListed({ title, state, seconds, expected_seconds: expected }) {
+    const duration = state === "waiting" && !isMissing(expected) && expected >= 1 ? `, about ${formatDuration(expected)}` : "";
+    this.setStage(title, state, seconds ? `, ${formatDuration(seconds)}` : duration);
+  }
+
   /** @param {StageEvent} event */
   showStage({ title, state, seconds }) {
     if (!(state in STAGE_STATES)) return;
+    this.setStage(title, state, seconds ? `, ${formatDuration(seconds)}` : "");
+    if (state === "started") announce(`${title}.`);
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} state
+   * @param {string} duration
+   */
+  setStage(title, state, duration) {
     let item = this.stages.get(title);
     if (!item) {
       item = el("li");
       this.stages.set(title, item);
       this.list.append(item);
     }
-    const duration = seconds ? `, ${formatDuration(seconds)}` : "";
-    item.className = state;
-    item.replaceChildren(title, el("span", { class: "stage-state" }, `${STAGE_STATES[state]}${duration}`));
-    if (state === "started") announce(`${title}.`);
+    item.className = state === "running" ? "started" : state;
+    item.replaceChildren(title, el("span", { class: "stage-state" }, `${STAGE_STATES[state] ?? state}${duration}`));
   }
 
   /** @param {Progress} progress */
   showProgress(progress) {
-    if (progress.total > 0) {
-      this.bar.max = progress.total;
-      this.bar.value = progress.done;
+    const { overall } = progress;
+    const [done, total] = overall ? [overall.share_done, 1] : [progress.done, progress.total];
+    if (total > 0) {
+      this.bar.max = total;
+      this.bar.value = done;
     } else this.bar.removeAttribute("value");
+    this.overall.textContent = overall ? `${describeOverall(overall)}.` : "";
     this.status.textContent = describeProgress(progress);
   }
 }

@@ -6,6 +6,7 @@ import { escapeInvisible } from "./escaping.js";
 import { formatTime } from "./formatting.js";
 import { installFilters, offerTags, tagLinks } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
+import { showTools } from "./page_tools.js";
 import { deleteResource } from "./resource_deletion.js";
 
 /** @import { Dataset, Model, Page } from "../types.d.ts" */
@@ -83,8 +84,10 @@ export async function showList({ noun, path, about }) {
   function show() {
     items = [];
     more.hidden = true;
+    const address = `/v1${path}?${listQuery(values(), PAGE_ITEMS)}`;
+    showTools(address);
     return loadInto(region, `Loading your ${noun}s …`, async () => {
-      const rows = await load(`/v1${path}?${listQuery(values(), PAGE_ITEMS)}`);
+      const rows = await load(address);
       if (rows.length) return el("ol", { class: "job-list", id: "resource-list" }, rows);
       if (Object.values(values()).some(Boolean)) return emptyState(`No matching ${noun}s`, `None of your ${noun}s matches the filters.`);
       return emptyState(`No ${noun}s yet`, `A job that is submitted with a new ${noun} registers it.`);

@@ -1,10 +1,12 @@
 // Page of a model or data set: heading, name, tags and notes to edit, its jobs with their scores, deletion. Each page adds its own sections.
 
-import { get, request } from "./api.js";
-import { announce, byId, el, errorNotice, inputById, loadInto, section, table } from "./dom.js";
+import { get } from "./api.js";
+import { descriptionForm } from "./description_form.js";
+import { byId, el, errorNotice, loadInto, section, table } from "./dom.js";
 import { escapeInvisible } from "./escaping.js";
 import { capitalise, formatNumber, formatPercent, formatSigned, formatTime } from "./formatting.js";
 import { describeJob, stateName } from "./job_formatting.js";
+import { showTools } from "./page_tools.js";
 import { commonQuantityName, describeVerdict, quantityName } from "./report_formatting.js";
 import { deleteResource } from "./resource_deletion.js";
 import { checkState } from "./resource_list.js";
@@ -34,48 +36,17 @@ export async function showResource({ noun, path, parameter, sections }) {
     ]);
     const name = escapeInvisible(item.name);
     byId("resource-title").textContent = name;
+    showTools(item.links.self);
     document.title = `${name} · ${document.title}`;
     byId("resource-state").replaceChildren(checkState(item.state));
     return [
       item.error ? el("p", { class: "notice error" }, item.error.message) : null,
-      descriptionSection(noun, item),
+      descriptionForm(noun, item, (name) => (byId("resource-title").textContent = escapeInvisible(name ?? ""))),
       sections(item),
       jobsSection(jobs, uses, parameter),
       deletionSection(noun, path, item),
     ];
   });
-}
-
-/**
- * @param {string} noun
- * @param {Model | Dataset} item
- */
-function descriptionSection(noun, item) {
-  const problem = el("div");
-  const form = el(
-    "form",
-    { class: "description-form" },
-    el("label", {}, "Name ", el("input", { id: "name", value: item.name, required: true, maxlength: 200 })),
-    el("label", {}, "Tags, with commas between ", el("input", { id: "tags", value: item.tags.join(", ") })),
-    el("label", {}, "Notes ", el("textarea", { id: "notes", rows: 2, maxlength: 10_000 }, item.notes)),
-    el("p", { class: "actions" }, el("button", {}, "Save")),
-    problem,
-  );
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const tags = inputById("tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
-    const changes = { name: inputById("name").value, tags, notes: inputById("notes").value || null };
-    problem.replaceChildren();
-    try {
-      await request("PATCH", item.links.self, { json: changes });
-      byId("resource-title").textContent = escapeInvisible(changes.name);
-      announce(`The ${noun} was saved.`);
-      problem.replaceChildren(el("p", { class: "help" }, "Saved."));
-    } catch (error) {
-      problem.replaceChildren(errorNotice(error));
-    }
-  });
-  return el("details", {}, el("summary", {}, "Name, tags and notes"), form);
 }
 
 /**

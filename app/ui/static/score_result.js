@@ -14,6 +14,7 @@ import { describeElements } from "./job_formatting.js";
 import { notesNotice } from "./notes.js";
 import { quantityName } from "./report_formatting.js";
 import { panelTable, valuesTable } from "./score_values.js";
+import { isShared } from "./share_access.js";
 import { warningsNotice } from "./warnings.js";
 
 /** @import { Column, CurveSeries, Curves, Plots, Predictor, Report, ScoreJob, ScoreResult } from "../types.d.ts" */
@@ -33,7 +34,7 @@ export async function scoreResult(job) {
     /** @type {Promise<ScoreResult>} */ (get(job.links.result)),
     /** @type {Promise<Curves>} */ (get(job.links.curves)),
     /** @type {Promise<Plots>} */ (get(job.links.plots)),
-    /** @type {Promise<Predictor[]>} */ (getAll(`${job.links.predictors}&limit=${MAX_PREDICTORS}`, MAX_PREDICTORS)),
+    job.links.predictors ? /** @type {Promise<Predictor[]>} */ (getAll(`${job.links.predictors}&limit=${MAX_PREDICTORS}`, MAX_PREDICTORS)) : [],
   ]);
   const { report } = result;
   const quantity = quantityName(report);
@@ -113,7 +114,7 @@ function downloads(job, result, curves, plots) {
   const figures = plots.data.map(({ name, format, links }) =>
     downloadItem(links.self, `${name === "arr" ? "ARR figure" : `${quantity} figure`}, ${format.toUpperCase()}`, `${job.id}-${name}.${format}`),
   );
-  const { library } = result.links;
+  const library = isShared() ? null : result.links.library;
   const elements = report.library?.elements;
   return section(
     "downloads",

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
 import { formatCount, formatTime } from "./formatting.js";
+import { showTools } from "./page_tools.js";
 import { countEnded, describeGrid, describeJobCounts, studyStateLabel } from "./study_formatting.js";
 
 /** @import { Page, Study } from "../types.d.ts" */
@@ -35,6 +36,7 @@ function pageRows(page) {
   return page.data.map(studyRow);
 }
 
+showTools("/v1/studies?limit=20");
 await loadInto(byId("studies"), "Loading your studies …", async () => {
   const rows = pageRows(await get("/v1/studies?limit=20"));
   if (!rows.length) {

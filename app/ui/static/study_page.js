@@ -4,6 +4,8 @@ import { get } from "./api.js";
 import { announce, byId, loadInto, reloadInto } from "./dom.js";
 import { asPageError } from "./errors.js";
 import { escapeInvisible } from "./escaping.js";
+import { showTools } from "./page_tools.js";
+import { sharePanel } from "./share_panel.js";
 import { defaultView } from "./sortable_table.js";
 import { describeGrid, studyStateLabel } from "./study_formatting.js";
 import { StudyProgress } from "./study_progress.js";
@@ -31,6 +33,7 @@ await loadInto(byId("progress"), "Loading the study …", async () => {
   const name = escapeInvisible(study.name);
   document.title = `${name} · ${document.title}`;
   byId("study-title").textContent = name;
+  showTools(address, sharePanel("study", () => ({ study: study.id })));
   show(study);
   return progress.nodes;
 });

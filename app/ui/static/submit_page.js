@@ -2,6 +2,7 @@
 
 import { get, getAll, post } from "./api.js";
 import { buttonById, byId, el, inputById, selectById } from "./dom.js";
+import { installEstimate } from "./cost_estimate.js";
 import { EARLIER_LIBRARY, earlierNotice, fillFromJob } from "./earlier_job.js";
 import { asPageError } from "./errors.js";
 import { FormProblem, clearProblems, showProblems, toFormProblem } from "./field_problems.js";
@@ -14,6 +15,7 @@ import { filledFields, parseArguments, parseNames, parseNumber, parseNumbers } f
 /** @import { ResourceName } from "./form_resources.js" */
 
 const VISUAL_KINDS = new Set(["prototype", "cluster", "end2end", "nmf", "sae"]);
+const NEW_MODEL = "new"; // name of a model without an id in an estimate
 const FIXED_KINDS = ["text", "vectors", "nmf", "sae"];
 
 const form = /** @type {HTMLFormElement} */ (byId("submit"));
@@ -285,6 +287,30 @@ async function submit() {
   }
 }
 
+/** The score jobs of the form as a study whose cost is estimated; null for what is not estimated, or not chosen yet. */
+function estimateRequest() {
+  const kind = value("kind");
+  if (isFinetuning() || kind === "vectors" || kind === EARLIER_LIBRARY || choice("dataset-source") === "new" || !value("dataset")) return null;
+  const isNew = choice("model-source") === "new";
+  const model = isNew ? NEW_MODEL : value("model");
+  if (!isFeatures() && !model) return null;
+  const entry = layers().length > 1 ? { model, layers: layers() } : model;
+  try {
+    return filledFields({
+      models: isFeatures() ? [] : [entry],
+      datasets: [value("dataset")],
+      libraries: [filledFields({ kind, concept_count: numberValue("count"), ...(kind === "text" ? earlier.text : {}) })],
+      elements: isVisual() ? elementsRequest() : undefined,
+      protocol: value("protocol"),
+      vlm: kind === "text" ? value("vlm") : undefined,
+      vocabulary: kind === "text" ? value("vocabulary") : undefined,
+      unregistered: isNew && !isFeatures() ? { models: [NEW_MODEL] } : undefined,
+    });
+  } catch {
+    return null; // a field is not valid yet; sending the form says which
+  }
+}
+
 form.addEventListener("input", updateVisibility);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -301,5 +327,6 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
+const showEstimate = installEstimate(form, byId("cost"), estimateRequest);
 updateVisibility();
-loadOptions().catch((error) => showProblems(form, error));
+loadOptions().then(showEstimate).catch((error) => showProblems(form, error));

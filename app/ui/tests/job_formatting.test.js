@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeJob, describeLibrary, describeProgress, isFinished, stateName, stateSymbol, titleWithProgress } from "../static/job_formatting.js";
+import { describeJob, describeLibrary, describeOverall, describeProgress, describeQueue, isFinished, stateName, stateSymbol, titleWithProgress } from "../static/job_formatting.js";
 
 test("only succeeded, failed and canceled jobs are finished", () => {
   const states = ["queued", "running", "canceling", "succeeded", "failed", "canceled"];
@@ -44,4 +44,17 @@ test("progress shows stage, count and remaining time where they are known", () =
 test("the tab's title has the share of the stage that is done, rounded down", () => {
   assert.equal(titleWithProgress("ResNet", { title: "Extracting features", done: 629, total: 1000 }), "62 % · ResNet");
   assert.equal(titleWithProgress("ResNet", { title: "Extracting features", done: 0, total: 0 }), "ResNet");
+});
+
+test("progress of the whole job has its share and the time left over all stages", () => {
+  assert.equal(describeOverall({ share_done: 0.629, eta_seconds: 170 }), "62 % done, about 3 minutes left");
+  assert.equal(describeOverall({ share_done: 0.629, eta_seconds: null }), "62 % done");
+  const progress = { title: "Extracting features", done: 3, total: 4, overall: { share_done: 0.629, eta_seconds: 170 } };
+  assert.equal(titleWithProgress("A job", progress), "62 % · A job");
+});
+
+test("the place in the queue is named where it is known", () => {
+  assert.equal(describeQueue(1), "Next in the queue.");
+  assert.equal(describeQueue(1200), "Number 1,200 in the queue.");
+  assert.equal(describeQueue(null), "Waiting for a worker.");
 });

@@ -1,4 +1,4 @@
-"""Tables of models, data sets, concept libraries and webhooks."""
+"""Tables of models, data sets, concept libraries, webhooks and share links."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from iis_client.cli.output.listing import Heading, Listing, age, short_ids
+from iis_client.cli.output.listing import Heading, Listing, age, minute, short_ids
 
 if TYPE_CHECKING:
     from iis_schemas.concept_libraries import ConceptLibraryView
     from iis_schemas.datasets import DatasetView
     from iis_schemas.models import ModelView
+    from iis_schemas.shares import ShareView
     from iis_schemas.webhooks import WebhookView
 
 
@@ -124,6 +125,29 @@ def webhook_table(webhooks: Sequence[WebhookView], now: datetime) -> Listing:
     ]
     notes = [f"{webhook.id} disabled: {webhook.disabled_reason}" for webhook in webhooks if webhook.disabled_reason]
     return Listing("", headings, rows, notes, lines=False)
+
+
+def share_table(shares: Sequence[ShareView], now: datetime) -> Listing:
+    """One row per share link."""
+    headings = (Heading("link"), Heading("shows", wraps=True), Heading("token"), Heading("expires"), Heading("last opened"), Heading("age"))
+    ids = short_ids([share.id for share in shares])
+    rows = [
+        (
+            ids[share.id],
+            f"{_shared(share)} of {share.title}" if share.study is None else f"study {share.title}",
+            f"…{share.hint}",
+            "expired" if share.expires_at <= now else minute(share.expires_at),
+            minute(share.last_used_at) or "never",
+            age(share.created_at, now),
+        )
+        for share in shares
+    ]
+    return Listing("", headings, rows, lines=False)
+
+
+def _shared(share: ShareView) -> str:
+    index = share.concept if share.kind == "concept" else share.image
+    return share.kind if index is None else f"{share.kind} {index}"
 
 
 def _failure(resource: ModelView | DatasetView) -> str:

@@ -105,6 +105,12 @@ def test_key_guessing_is_limited_by_address_while_known_keys_pass(start: Start, 
     assert client.get("/sign-in").status_code == 200
 
 
+def test_guessing_tokens_of_share_links_is_limited_by_address(start: Start) -> None:
+    client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)
+    guesses = [client.get("/v1/shares/shr_1", headers={"Authorization": f"Bearer iisshare_{secrets.token_hex(8)}"}) for _ in range(3)]
+    assert [answer.status_code for answer in guesses] == [401, 401, 429]
+
+
 def test_repeated_failures_of_one_key_count_once(start: Start, tenant: Tenant) -> None:
     """A client whose key has expired must not block other clients at its address."""
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)

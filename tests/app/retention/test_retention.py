@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from app.db.models import ApiKey, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Study
+from app.db.models import ApiKey, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Share, Study
 from app.db.retention import Expired, expire, set_overrides
 from app.db.session import SessionFactory
 from app.retention.__main__ import main as operate
@@ -164,6 +164,15 @@ def test_revoked_and_expired_keys_are_removed(client: TestClient, sessions: Sess
         session.execute(update(ApiKey).where(ApiKey.id == expired["id"]).values(expires_at=past))
     assert collect().deleted == 2
     assert [client.get(key["links"]["self"]).status_code for key in (revoked, expired, kept)] == [404, 404, 200]
+
+
+def test_expired_share_links_are_removed(client: TestClient, rows: Rows, sessions: SessionFactory, collect: Callable[[], Expired]) -> None:
+    job_id, _ = rows.succeeded_job()
+    ended, kept = (client.post("/v1/shares", json={"job": job_id}).json() for _ in range(2))
+    with sessions.begin() as session:
+        session.execute(update(Share).where(Share.id == ended["id"]).values(expires_at=datetime.now(UTC) - timedelta(days=31)))
+    assert collect().deleted == 1
+    assert [client.get(share["links"]["self"]).status_code for share in (ended, kept)] == [404, 200]
 
 
 def test_zero_keeps_everything(rows: Rows, sessions: SessionFactory, settings: Settings, tenant: Tenant, aged: Aged) -> None:

@@ -33,6 +33,7 @@ GROUPS = {
     "vocabularies": {"list", "show", "add", "delete"},
     "webhooks": {"list", "show", "create", "delete"},
     "keys": {"list", "show", "create", "rotate", "revoke"},
+    "shares": {"list", "show", "revoke"},
 }
 
 

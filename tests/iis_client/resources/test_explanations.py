@@ -25,6 +25,15 @@ CONCEPTS, KEPT = 50, 5
 PNG = b"\x89PNG"
 
 
+@pytest.mark.slow
+def test_an_explanation_says_how_far_the_image_is_from_the_training_images(client: IISClient, image_job: str) -> None:
+    novelty = client.explain(image_job, 3).novelty
+    assert novelty is not None
+    assert 0 < novelty.p_value <= 1
+    assert (novelty.distance >= 0, novelty.unlike) == (True, novelty.p_value < 0.01)
+    assert novelty.training_images > 1
+
+
 def recording_browser(folder: Path) -> Path:
     """A program that records the address that it is called with."""
     browser = folder / "browser"
