@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from demo.explanation import explain_two
-from demo.scoring import best_of, concept_names, score_all, score_table
+from demo.scoring import best_of, score_all, score_table
 from iis_client.cli.local.local_stack import LocalStack
 from iis_client.client import IISClient
 from iis_client.errors import IISError
@@ -49,8 +49,7 @@ def run(
             console.print(score_table(scored))
             best = best_of(scored)
             figures = output / "figures"
-            console.print(f"The largest gain over matched directions is that of the network {best.network.name}.")
-            console.print(concept_names(client, best))
+            console.print(f"The largest gain over matched directions is that of: {best.network.name}.")
             console.print(*explain_two(client, best.job, figures / "explanation.png"), sep="\n")
             figures.mkdir(parents=True, exist_ok=True)
             (figures / "arr.png").write_bytes(client.plot(best.job, "arr", "png"))

@@ -1,4 +1,4 @@
-"""Images, checkpoints and phrases of the demo: draw, train and write them. Uses no service."""
+"""Images and checkpoints of the demo: draw, train and write them. Uses no service."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from demo import checkpoints as digits
-from demo.language_model import train_scene_language_model, write_scene_vocabulary
 from demo.scenes import network as scene_network
 from demo.scenes.scene import SEED, TEST_PER_CLASS, TRAIN_PER_CLASS, Scenes, draw_scenes, write_scenes
 
 DIGIT_STEPS = 105
-
-
-@dataclass(frozen=True)
-class Phrases:
-    """Checkpoint of a vision-language model (architecture and arguments: demo.language_model) and a file of phrases."""
-
-    model: Path
-    vocabulary: Path
 
 
 @dataclass(frozen=True)
@@ -30,7 +21,6 @@ class Network:
     Attributes
     ----------
     dataset : name of the data set
-    phrases : for the names of concepts
     """
 
     name: str
@@ -39,7 +29,6 @@ class Network:
     architecture: str
     arguments: Mapping[str, Any]
     preprocessing: Mapping[str, Any]
-    phrases: Phrases | None = None
 
 
 def write_images(datasets: Mapping[str, Path]) -> Scenes:
@@ -54,12 +43,10 @@ def write_images(datasets: Mapping[str, Path]) -> Scenes:
 def train_networks(scenes: Scenes, folder: Path) -> Iterator[Network]:
     """Train one network after the other, so that one can be scored while the next is trained."""
     settings = (f"timm:{scene_network.ARCHITECTURE}", scene_network.ARGUMENTS, scene_network.PREPROCESSING)
-    yield Network("untrained", "scenes", scene_network.save_untrained(folder / "scenes-untrained.safetensors"), *settings)
+    yield Network("scenes, untrained", "scenes", scene_network.save_untrained(folder / "scenes-untrained.safetensors"), *settings)
     (on_digits,) = digits.train_checkpoints(folder, (DIGIT_STEPS,))
     preprocessing = {"input_size": digits.SIDE_PIXELS, "crop_pct": 1.0}
     architecture, arguments = f"timm:{digits.ARCHITECTURE}", {"num_classes": digits.CLASS_COUNT}
-    yield Network("trained on digits", "digits", on_digits.path, architecture, arguments, preprocessing)
-    model = train_scene_language_model(scenes, folder / "language.safetensors")
-    phrases = Phrases(model, write_scene_vocabulary(folder / "phrases.txt"))
+    yield Network("digits, trained", "digits", on_digits.path, architecture, arguments, preprocessing)
     trained = scene_network.train_scene_network(scenes, folder / "scenes.safetensors")
-    yield Network("trained on scenes", "scenes", trained, *settings, phrases=phrases)
+    yield Network("scenes, trained", "scenes", trained, *settings)

@@ -1,10 +1,10 @@
-"""Train small open_clip models on attributes of scenes or of digits, and write these as vocabularies. Uses no service."""
+"""Train a small open_clip model for the demo on attributes of digits, and write these as a vocabulary. Uses no service."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,14 +12,11 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from demo.checkpoints import digit_images, split_rows
-from demo.scenes import phrases as scene_phrases
-from demo.scenes.scene import CLASSES, Scenes
 
 ARCHITECTURE = "open_clip:RN50"
 ARGUMENTS: dict[str, Any] = {
@@ -105,23 +102,11 @@ def digit_truth(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
 
 
 def write_vocabulary(path: Path) -> Path:
-    """Write attributes of digits, and decoys, as a text file with one group per kind, in the format of an upload."""
-    return _write_groups({**ATTRIBUTE_GROUPS, "of no digit": DECOYS}, path)
-
-
-def write_scene_vocabulary(path: Path) -> Path:
-    """Write phrases of objects and places, and decoys, in the same format."""
-    groups = {"objects": scene_phrases.OBJECT_PHRASES, "places": scene_phrases.PLACE_PHRASES, "of no scene": scene_phrases.DECOYS}
-    return _write_groups(groups, path)
-
-
-def train_scene_language_model(scenes: Scenes, path: Path, *, steps: int = STEPS, seed: int = SEED) -> Path:
-    """Train on scenes, with phrases of their objects and places and with class names as captions."""
-    size = (ARGUMENTS["vision_cfg"]["image_size"],) * 2
-    images = np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in scenes.images])
-    named = scenes.labels[:, None] == np.arange(len(CLASSES))
-    truth = np.concatenate([scene_phrases.scene_truth(scenes.labels), named], axis=1)
-    return train_language_model(images, truth, [*scene_phrases.PHRASES, *CLASSES], steps=steps, seed=seed, path=path)
+    """Write attributes and decoys as a text file with one group per kind, in the format of an upload."""
+    groups = {**ATTRIBUTE_GROUPS, "of no digit": DECOYS}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join("\n".join([f"[{group}]", *phrases, ""]) for group, phrases in groups.items()))
+    return path
 
 
 def train_digit_language_model(path: Path, *, steps: int = STEPS, seed: int = SEED) -> Path:
@@ -188,12 +173,6 @@ def train_language_model(
         schedule.step()
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
-    return path
-
-
-def _write_groups(groups: Mapping[str, Iterable[str]], path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join("\n".join([f"[{group}]", *phrases, ""]) for group, phrases in groups.items()))
     return path
 
 

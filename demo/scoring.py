@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -16,10 +15,9 @@ from iis_client.client import IISClient
 from iis_schemas.results.reports import ControlView, Report
 
 if TYPE_CHECKING:
-    from demo.inputs import Network, Phrases
+    from demo.inputs import Network
 
 LIBRARY = {"kind": "cluster", "concept_count": 50}
-NAMES_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,10 @@ def score_all(client: IISClient, datasets: Mapping[str, Path], networks: Iterabl
             arguments=network.arguments,
             preprocessing=network.preprocessing,
         )
-        options = {} if network.phrases is None else _registered(client, network.phrases)
         dataset, ready = client.wait_until_ready(registered[network.dataset]), client.wait_until_ready(model)
-        job = client.score(ready, dataset, LIBRARY, name=f"{network.name}, scored on {network.dataset}", **options)
+        job = client.score(ready, dataset, LIBRARY, name=network.name)
         submitted.append((network, job.id))
-        say(f"Submitted the network {network.name}, to be scored on {network.dataset}.")
+        say(f"Submitted a score: {network.name}.")
     scored: list[Scored] = []
     for network, job in submitted:
         client.wait(job)
@@ -67,13 +64,12 @@ def best_of(scored: list[Scored]) -> Scored:
 
 def score_table(scored: list[Scored]) -> Table:
     """Accuracy at few concepts, its gains over both controls, IIS and the verdict, one row per score."""
-    columns = ("network", "images", "accuracy", "few", "matched", "any", "IIS", "verdict")
+    columns = ("network", "accuracy", "few", "matched", "any", "IIS", "verdict")
     table = Table(*columns, title="Accuracy with 5 to 30 concepts, its gains over matched and any directions, and IIS")
     for one in scored:
         report = one.report
         table.add_row(
             one.network.name,
-            one.network.dataset,
             f"{report.accuracy_representation:.3f}",
             format_score(report.few_concepts_mean),
             _few_gain(report.controls.matched),
@@ -82,23 +78,6 @@ def score_table(scored: list[Scored]) -> Table:
             "none" if report.verdict is None else VERDICT_WORDS[report.verdict.code],
         )
     return table
-
-
-def concept_names(client: IISClient, scored: Scored) -> str:
-    """Names of a library's concepts, the most frequent ones first."""
-    library = cast("str", client.result(scored.job).library)
-    names = Counter(concept.label for concept in client.concepts(library) if concept.label)
-    listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in names.most_common(NAMES_LISTED))
-    return f"{names.total()} of its {scored.report.library.concept_count} concepts have a name, most often: {listed}."
-
-
-def _registered(client: IISClient, phrases: Phrases) -> dict[str, Any]:
-    """Vision-language model and vocabulary, as arguments of a score."""
-    from demo.language_model import ARCHITECTURE, ARGUMENTS
-
-    vlm = client.create_model(ARCHITECTURE, role="vlm", checkpoint=phrases.model, arguments=ARGUMENTS, name="phrases of scenes")
-    vocabulary = client.create_concept_set(phrases.vocabulary, name="objects and places")
-    return {"vlm": client.wait_until_ready(vlm), "vocabulary": vocabulary}
 
 
 def _few_gain(control: ControlView | None) -> str:
