@@ -29,7 +29,7 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder for images, checkpoints, figures and the service's data.")] = Path("demo-output"),
     port: Annotated[int, typer.Option(help="Port of the API on 127.0.0.1; 0 selects a free port.")] = 0,
 ) -> None:
-    """Start a service, score a network on scenes with known parts beside two that must score lower, and open the best score's page."""
+    """Start a service, score a network on scenes of known parts beside two that should gain nothing, and open the best score."""
     started = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from torch.nn.functional import normalize
 
-import iis_engine
-from demo.scenes.network import ARCHITECTURE, ARGUMENTS, PREPROCESSING, train_scene_network
+from demo.scenes.network import ARCHITECTURE, ARGUMENTS, PREPROCESSING, network_input, save_untrained, train_scene_network
 from demo.scenes.objects import OBJECTS
 from demo.scenes.places import PLACES
-from demo.scenes.scene import CLASSES, Scenes, draw_scene, write_scenes
-from iis_engine import BackboneSpec, LibrarySpec, Preprocessing, load_backbone
+from demo.scenes.scene import CLASSES, Scenes, draw_scene
+from iis_engine import BackboneSpec, Preprocessing, load_backbone
+from iis_engine.libraries.cluster import build_cluster
 
 
 def test_the_same_seed_draws_the_same_scenes() -> None:
@@ -47,29 +48,25 @@ def test_every_object_and_place_occurs_and_most_objects_in_several_places() -> N
 
 
 @pytest.mark.slow
-def test_concepts_of_a_network_trained_on_scenes_are_its_objects_and_places_and_lie_where_these_are(tmp_path: Path) -> None:
+def test_clusters_of_a_trained_network_are_objects_and_places_and_those_of_an_untrained_one_are_less_so(tmp_path: Path) -> None:
     names = [name for name, (_, place) in CLASSES.items() if place in ("sea", "desert")]
     train, test = (_scenes_of(names, per_class, seed) for per_class, seed in ((24, 0), (8, 1)))
-    checkpoint = train_scene_network(train, tmp_path / "scenes.safetensors")
-    write_scenes(train, tmp_path / "scenes" / "train")
-    write_scenes(test, tmp_path / "scenes" / "test")
+    trained = _purity(train_scene_network(train, tmp_path / "trained.safetensors", epochs=24), train, test)
+    untrained = _purity(save_untrained(tmp_path / "untrained.safetensors"), train, test)
+    assert trained > 0.8
+    assert trained > untrained + 0.2
+
+
+def _purity(checkpoint: Path, train: Scenes, test: Scenes) -> float:
+    """Mean share of both parts, object and place, that the four test scenes which activate a cluster most have in common."""
     spec = BackboneSpec(f"timm:{ARCHITECTURE}", ARGUMENTS, preprocessing=Preprocessing(**PREPROCESSING))
-    found = iis_engine.score(load_backbone(spec, checkpoint, device="cpu"), tmp_path / "scenes", library=LibrarySpec("cluster", 20))
-    assert found.report.accuracy_representation > 0.8
-
-    activations = found.predictors.library.activations(found.features.X_test).numpy()
-    parts = np.array([CLASSES[found.predictors.class_names[int(label)]] for label in found.features.y_test])  # object and place
-    most_active = parts[np.argsort(-activations, axis=0)[:4]]  # (4, concepts, 2)
-    assert (most_active == most_active[0]).all(axis=0).any(axis=1).mean() > 0.8
-
-    pointed = []
-    for image, mask in zip(test.images[::2], test.masks[::2], strict=True):
-        explanation = found.explain(Image.fromarray(image))
-        concept = int(explanation.explanation.contributions.argmax())
-        heat = explanation.heat_map(concept).numpy() * np.sign(float(explanation.explanation.activations[concept]))
-        row, column = (int((place + 0.5) * mask.shape[0] / heat.shape[0]) for place in np.unravel_index(heat.argmax(), heat.shape))
-        pointed.append(mask[max(0, row - 6) : row + 7, max(0, column - 6) : column + 7].any())
-    assert np.mean(pointed) > 0.6  # an object covers 8 % of an image
+    backbone = load_backbone(spec, checkpoint, device="cpu")
+    seen, unseen = (backbone.embed(network_input(scenes.images)) for scenes in (train, test))
+    centre = seen.mean(dim=0)
+    library = build_cluster(normalize(seen - centre, dim=1), torch.arange(len(seen)), 10, seed=0)
+    activations = ((unseen - centre) @ library.vectors.T).numpy()
+    parts = np.array(list(CLASSES.values()))[test.labels][np.argsort(-activations, axis=0)[:4]]  # (4, clusters, object and place)
+    return float(np.mean([np.unique(column, return_counts=True)[1].max() / 4 for column in parts.reshape(4, -1).T]))
 
 
 def _scenes_of(names: Sequence[str], per_class: int, seed: int) -> Scenes:
