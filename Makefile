@@ -11,7 +11,7 @@ WORKERS ?= 2
 .PHONY: help install demo up test torture check openapi configuration scripts audit bench lock clean
 
 help:
-	@echo "make demo           score real checkpoints on real images, then keep the service up (ONCE=1: exit after the table)"
+	@echo "make demo           score small networks on drawn scenes and digits, then open the page of the best score (ONCE=1: exit instead)"
 	@echo "make up             start the service alone"
 	@echo "make test           tests on PostgreSQL and Redis of their own (SLOW=1: the slow ones too)"
 	@echo "make check          style, types, import rules, openapi.json, the configuration page, the page's scripts"
