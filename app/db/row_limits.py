@@ -77,7 +77,7 @@ def require_room_for_idempotency_keys(session: Session, owner_id: str) -> None:
     _require(session, kept, IDEMPOTENCY_KEYS_MAX, "answers kept for Idempotency-Keys; send fewer POSTs with one")
 
 
-def _require(session: Session, rows: Select[tuple[int]], rows_max: int, what: str, *, more: int = 1) -> None:
+def _require(session: Session, rows: Select[int], rows_max: int, what: str, *, more: int = 1) -> None:
     count = session.scalar(select(func.count()).select_from(rows.limit(rows_max + 1).subquery())) or 0
     if count + more > rows_max:
         raise QuotaExceeded(
