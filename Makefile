@@ -79,8 +79,8 @@ bench: install
 
 lock: install
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra api -c requirements.txt pyproject.toml -o requirements-api.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra worker -c requirements.txt pyproject.toml -o requirements-worker.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra api --extra traces -c requirements.txt pyproject.toml -o requirements-api.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --extra worker --extra traces -c requirements.txt pyproject.toml -o requirements-worker.txt
 
 clean:
 	rm -rf demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build app/ui/node_modules
