@@ -25,7 +25,7 @@ JOBS = {
     "figure4_cub200": 14,
     "figure5": 40,
     "figure6": 30,
-    "real_networks": 105,
+    "real_networks": 63,
     "table2": 60,
     "table3": 28,
 }
