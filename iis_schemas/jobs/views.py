@@ -207,7 +207,7 @@ class JobView(DescribedView):
     queue_position: int | None = Field(
         default=None,
         description="1 for the job that the next free worker takes; it changes as owners take turns. Null unless queued, after 1000 of your"
-        " own jobs, and in lists",
+        " own jobs, in lists and in the answer to POST",
     )
     error: FailureReason | None
     usage: JobUsage | None = None

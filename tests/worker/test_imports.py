@@ -16,6 +16,7 @@ SHARED_MODULES = {
     "queue",
     "secret_files",
     "settings",
+    "traces",
     "worker_queries",
 }
 
