@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from app.db.models import JobTask, Json
@@ -61,7 +62,7 @@ def counts(session: Session, job_id: str, digest: str, mine: str | None = None) 
 
 def task_states(session: Session, job_id: str, digest: str) -> list[TaskState]:
     """The tasks of a plan, in order."""
-    seconds = func.extract("epoch", JobTask.finished_at - JobTask.claimed_at)
+    seconds = cast("ColumnElement[float | None]", func.extract("epoch", JobTask.finished_at - JobTask.claimed_at))  # null until it ends
     of_plan = (JobTask.job_id == job_id, JobTask.plan == digest)
     rows = session.execute(select(JobTask.spec, JobTask.state, JobTask.worker, seconds).where(*of_plan).order_by(JobTask.number))
     return [TaskState(spec, state, worker, None if took is None else float(took)) for spec, state, worker, took in rows]

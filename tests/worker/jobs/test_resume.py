@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
-from app.db.models import StageArtifact
+from app.db.models import Json, StageArtifact
 from support.squares import squares_zip
-from worker.jobs.pipeline import Pipeline
+from worker.jobs.shard_storage import ShardStorage
 from worker.jobs.stage import Stage
 from worker.sandbox.outcomes import ChildLost
 
@@ -25,14 +24,14 @@ def test_a_retry_resumes_after_the_last_stored_shard(service: Service, monkeypat
     for check in (service.add_job("check_model", None, model_id=model_id), service.add_job("check_dataset", dataset_id)):
         assert service.run(check) == "succeeded", service.job(check).error
     job_id = service.add_score(dataset_id, model_id)
-    store_shard = Pipeline._store_shard
+    store = ShardStorage.store
 
-    def store_and_lose_child(pipeline: Pipeline, stage: Stage, path: Path) -> None:
-        store_shard(pipeline, stage, path)
+    def store_and_lose_child(shards: ShardStorage, stage: Stage, name: str, about: Json | None) -> None:
+        store(shards, stage, name, about)
         raise ChildLost("The child process was killed by SIGKILL.")  # after which `ChildProcess.run` kills it
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pipeline, "_store_shard", store_and_lose_child)
+        patched.setattr(ShardStorage, "store", store_and_lose_child)
         assert service.run(job_id) == "queued"
     with service.runtime.sessions() as session:
         assert len(session.scalars(select(StageArtifact).where(StageArtifact.stage.contains("/"))).all()) == 1
