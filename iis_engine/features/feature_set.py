@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,20 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.data.class_names import bounded_warnings, require_bounded_names
-from iis_engine.data.datasets import imbalance, seeded_rank
+from iis_engine.data.datasets import imbalance
 from iis_engine.errors import DataError, SettingError
 from iis_engine.features.array_files import StoredArrays, read_arrays
 from iis_engine.features.array_names import ARRAY_NAMES, ELEMENTS, choose_arrays
 from iis_engine.features.feature_tables import FEATURE_TABLE_SUFFIXES, read_feature_table
-from iis_engine.features.label_matrices import checked_label_matrices, checked_label_matrix, rarest_label_of, rarest_labels_of_splits
+from iis_engine.features.label_matrices import checked_label_matrices, rarest_labels_of_splits
+from iis_engine.features.ready_matrices import checked_labels, checked_matrix, number_text, renumber, split_rows
 from iis_engine.notes import Notes
 
 _ROW_NAMES = ("train_rows", "test_rows")
@@ -158,15 +156,15 @@ def _read(path: Path, test_share: float, split_seed: int) -> FeatureSet:
     stored = _read_stored(path)
     arrays, header, notes = stored.arrays, stored.header, Notes(stored.notes)
     if "X" in arrays:
-        arrays = arrays | _split(arrays["X"], arrays["y"], test_share, split_seed)
+        arrays = arrays | split_rows(arrays["X"], arrays["y"], test_share, split_seed)
         notes.add(f"The file has no split, so that {test_share:.0%} of each class became the test split.")
-    X_train, X_test = (_matrix(arrays[name], name) for name in ("X_train", "X_test"))
+    X_train, X_test = (checked_matrix(arrays[name], name) for name in ("X_train", "X_test"))
     if arrays["y_train"].ndim == 2:
         return _multi_label(arrays, header, notes, X_train, X_test)
-    text_names, (labels_train, labels_test) = _number_text(arrays["y_train"], arrays["y_test"])
-    y_train, y_test = _labels(labels_train, "y_train"), _labels(labels_test, "y_test")
+    text_names, (labels_train, labels_test) = number_text(arrays["y_train"], arrays["y_test"])
+    y_train, y_test = checked_labels(labels_train, "y_train"), checked_labels(labels_test, "y_test")
     elements = _elements(arrays, (X_train, y_train), (X_test, y_test))
-    values, (y_train, y_test) = _renumber(y_train, y_test)
+    values, (y_train, y_test) = renumber(y_train, y_test)
     names = _strings(header.get("class_names", [text_names[value] if text_names else str(value) for value in values]), "class_names")
     if len(names) != len(values):
         raise DataError(f"class_names in the file's metadata lists {len(names)} names, but there are {len(values)} classes.")
@@ -197,7 +195,7 @@ def _elements(arrays: dict[str, NDArray[Any]], train: tuple[Tensor, Tensor], tes
     for (X, y), split in ((train, "train"), (test, "test")):
         if len(X) != len(y):
             raise DataError(f"X_{split} has {len(X)} rows but y_{split} has {len(y)} labels.")
-    elements = _matrix(arrays[ELEMENTS], ELEMENTS) if ELEMENTS in arrays else None
+    elements = checked_matrix(arrays[ELEMENTS], ELEMENTS) if ELEMENTS in arrays else None
     for name, matrix in (("X_test", test[0]), (ELEMENTS, elements)):
         if matrix is not None and matrix.shape[1] != train[0].shape[1]:
             raise DataError(f"{name} has {matrix.shape[1]} columns but X_train has {train[0].shape[1]}.")
@@ -220,39 +218,6 @@ def _read_stored(path: Path) -> StoredArrays:
         table = read_feature_table(path)
         return StoredArrays(table.arrays, {}, table.notes)
     return read_arrays(path, choose_arrays)
-
-
-def _split(X: NDArray[Any], y: NDArray[Any], test_share: float, seed: int) -> dict[str, NDArray[Any]]:
-    """Split rows by seed and content within each class, so that their order has no effect."""
-    if X.ndim == 0 or y.ndim not in (1, 2) or len(X) != len(y):
-        raise DataError(f"X has {len(X) if X.ndim else 0} rows but y has shape {y.shape}; give one label per row.")
-    groups = y
-    if y.ndim == 2:
-        labels = checked_label_matrix(y, "y")
-        groups = rarest_label_of(labels, labels.sum(dim=0, dtype=torch.int64)).numpy()
-    digests = [seeded_rank(seed, hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()) for row in X]
-    is_test = np.zeros(len(y), bool)
-    for value in np.unique(groups):
-        rows = sorted(np.flatnonzero(groups == value).tolist(), key=lambda row: digests[row])
-        if len(rows) > 1:
-            is_test[rows[: min(max(1, round(test_share * len(rows))), len(rows) - 1)]] = True
-    return {"X_train": X[~is_test], "y_train": y[~is_test], "X_test": X[is_test], "y_test": y[is_test]}
-
-
-def _number_text(y_train: NDArray[Any], y_test: NDArray[Any]) -> tuple[list[str], tuple[NDArray[Any], NDArray[Any]]]:
-    """Replace labels that are text by their places in sorted order; return the texts, none for other labels."""
-    if y_train.dtype.kind != "U" and y_test.dtype.kind != "U":
-        return [], (_whole(y_train), _whole(y_test))
-    texts = sorted({str(value) for y in (y_train, y_test) for value in y.ravel().tolist()})
-    places = {text: place for place, text in enumerate(texts)}
-    numbered = [np.array([places[str(value)] for value in y.ravel().tolist()], np.int64).reshape(y.shape) for y in (y_train, y_test)]
-    return texts, (numbered[0], numbered[1])
-
-
-def _whole(y: NDArray[Any]) -> NDArray[Any]:
-    """Labels that are whole numbers in floating point, as some programs save them, as integers."""
-    is_whole = np.issubdtype(y.dtype, np.floating) and bool(np.isfinite(y).all()) and bool((y == np.round(y)).all()) and y.size > 0
-    return y.astype(np.int64) if is_whole and bool((np.abs(y) < 2**53).all()) else y
 
 
 def _strings(value: object, name: str) -> tuple[str, ...]:
@@ -279,37 +244,3 @@ def _references(value: object, element_count: int) -> tuple[ElementRef, ...]:
 def _box(sides: Iterable[Any]) -> Box:
     left, top, right, bottom = (int(side) for side in sides)
     return left, top, right, bottom
-
-
-def _matrix(array: NDArray[Any], name: str) -> Tensor:
-    if array.ndim != 2 or 0 in array.shape:
-        raise DataError(f"{name} must be a matrix with rows and columns; its shape is {array.shape}.")
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise DataError(f"{name} must contain real numbers; its type is {array.dtype}.")
-    matrix = array.astype(np.float32)
-    if not np.isfinite(matrix).all():
-        raise DataError(f"{name} contains {int((~np.isfinite(matrix)).sum())} values that are NaN or infinite; remove or replace them.")
-    return torch.from_numpy(matrix)
-
-
-def _labels(array: NDArray[Any], name: str) -> Tensor:
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{name} must be one integer per row; its shape is {array.shape}, its type {array.dtype}.")
-    if array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise DataError(f"{name} contains the label {int(array.max())}; send labels of at most 63 bits.")
-    return torch.from_numpy(array.astype(np.int64))
-
-
-def _renumber(y_train: Tensor, y_test: Tensor) -> tuple[list[int], tuple[Tensor, Tensor]]:
-    values = torch.unique(y_train)
-    if len(values) < 2:
-        raise DataError("The training labels have only one class; a score needs at least two.")
-    unknown = sorted(set(y_test.tolist()) - set(values.tolist()))
-    if unknown:
-        raise DataError(
-            f"The test labels {unknown[:5]} do not occur among the training labels; every class needs at least one training row."
-        )
-    absent = sorted(set(values.tolist()) - set(y_test.tolist()))
-    if absent:
-        raise DataError(f"Classes {absent[:5]} have no test row; every class needs at least one.")
-    return values.tolist(), (torch.searchsorted(values, y_train), torch.searchsorted(values, y_test))
