@@ -90,7 +90,7 @@ def test_a_loose_tolerance_selects_another_strength_than_exact_fits() -> None:
 def test_fits_that_are_stopped_early_choose_the_strengths_of_converged_ones(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     source, data = noisy_problem(seed)
     early = select_strengths(source, NODES, data)
-    monkeypatch.setattr("iis_engine.heads.model_selection.CERTAINTY", 1e12)
+    monkeypatch.setattr("iis_engine.heads.regularization_path.CERTAINTY", 1e12)
     converged = select_strengths(source, NODES, data)
     assert torch.equal(early.l2_strengths, converged.l2_strengths)
     assert early.evaluations < converged.evaluations
