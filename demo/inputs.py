@@ -16,7 +16,7 @@ DIGIT_STEPS = 105
 
 @dataclass(frozen=True)
 class Network:
-    """A checkpoint, how the service builds its network.
+    """A checkpoint, and the settings by which the service builds its network.
 
     Attributes
     ----------

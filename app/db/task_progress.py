@@ -1,4 +1,4 @@
-"""How far the tasks of one plan are. `app.db.tasks` changes them."""
+"""Progress of the tasks of one plan. `app.db.tasks` changes them."""
 
 from __future__ import annotations
 

@@ -53,6 +53,14 @@ def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence
         session.execute(insert(JobTask).on_conflict_do_nothing(), rows)
 
 
+def plan_with(session: Session, job_id: str, stage: str, outputs: Sequence[Json]) -> str | None:
+    """The plan for a stage whose tasks make all these outputs, where an earlier attempt has made one."""
+    plans: dict[str, list[Json]] = {}
+    for digest, spec in session.execute(select(JobTask.plan, JobTask.spec).where(JobTask.job_id == job_id, JobTask.stage == stage)):
+        plans.setdefault(digest, []).append(spec.get("outputs", {}))
+    return next((digest for digest, planned in plans.items() if all(one in planned for one in outputs)), None)
+
+
 def claim_own(session: Session, job_id: str, digest: str, worker: str, token: str, lease_seconds: float) -> ClaimedTask | None:
     """Claim the next task of a plan for the job's own worker, under the job's lease token; None where none is queued."""
     return _claim(session, _first(JobTask.job_id == job_id, JobTask.plan == digest), worker, token, lease_seconds)

@@ -109,9 +109,9 @@ def _write_split(rows: Any, into: Path, split: str, image_column: str | None, la
     """Write the labelled images of a split below `into`; return each with its path there and its labels."""
     images = _image_column(rows, image_column)
     column = _label_column(rows, label_column)
-    if isinstance(rows.features[column], _LISTS) and not any(rows[column]):
-        return []  # labels are withheld
     names = _label_names(rows, column)
+    if isinstance(rows.features[column], _LISTS) and not any(label in names for cell in rows[column] for label in cell or ()):
+        return []  # labels are withheld
     folders = None if isinstance(rows.features[column], _LISTS) else folder_names([*names.values()])
     listed = list[_Listed]()
     for stored, labels in _rows(rows, images, column, names):
@@ -166,7 +166,7 @@ def _label_names(rows: Any, column: str) -> dict[Any, str]:
 
 
 def _rows(rows: Any, image_column: str, label_column: str, names: dict[Any, str]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Each image with its labels; an empty list is an image without any, one label without a name is withheld."""
+    """Each image with its labels; an empty list is an image without any, and labels of which none has a name are withheld."""
     undecoded = rows.select_columns([image_column, label_column]).cast_column(image_column, hub.Image(decode=False))
     is_list = isinstance(rows.features[label_column], _LISTS)
     for row in undecoded:
@@ -174,7 +174,9 @@ def _rows(rows: Any, image_column: str, label_column: str, names: dict[Any, str]
         if row[image_column] is None or cell is None or (not is_list and cell not in names):
             continue
         stored: list[Any] = cell if is_list else [cell]
-        yield row[image_column], tuple(dict.fromkeys(names[label] for label in stored if label in names))
+        known = tuple(dict.fromkeys(names[label] for label in stored if label in names))
+        if known or not stored:
+            yield row[image_column], known
 
 
 def _write_image(stored: dict[str, Any], stem: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath
@@ -84,7 +84,7 @@ def _write_tables(tables: Sequence[Path], into: Path, root: Path, limits: Archiv
     columns = {path: _columns(path) for path in tables}
     labels = _label_sets({path: label for path, (_, label) in columns.items()})
     packed = _PackedImages(tables, roles, {path: image for path, (image, _) in columns.items()}, labels, limits)
-    if any(row is not None and len(row) > 1 for rows in labels.values() for row in rows):
+    if any(row is not None and len(row) != 1 for rows in labels.values() for row in rows):
         write_label_list(into, packed.write(into, None))
         return
     folders = folder_names(dict.fromkeys(row[0] for rows in labels.values() for row in rows if row))
@@ -164,8 +164,14 @@ def _named_labels(path: Path, column: str) -> list[Any]:
         return names[number] if number is not None and number >= 0 else None
 
     if any(isinstance(cell, list) for cell in cells):
-        return [cell if cell is None else [name for number in cell if (name := named(number)) is not None] for cell in cells]
+        return [_named_list(cell, named) for cell in cells]
     return [None if (name := named(cell)) is None else [name] for cell in cells]
+
+
+def _named_list(cell: list[Any] | None, named: Callable[[Any], str | None]) -> list[str] | None:
+    """The names of a list of labels; None for a list without a known number, which is withheld and not an image without labels."""
+    names = [name for number in cell or () if (name := named(number)) is not None]
+    return None if cell is None or (cell and not names) else names
 
 
 def _role(path: Path, root: Path) -> SplitRole | None:

@@ -113,7 +113,8 @@ class Extraction:
         self._batch_size = batch_size or default_batch_size(backbone)
         self._decode_threads = decode_threads or default_decode_threads(backbone)
         sources = [] if elements is None else choose_source_images(dataset, elements)
-        self.plan = plan_shards(backbone.digest, dataset, elements, sources, shard_size or default_shard_size(backbone))
+        self.shard_size = shard_size or default_shard_size(backbone)
+        self.plan = plan_shards(backbone.digest, dataset, elements, sources, self.shard_size)
         per_source = 0 if elements is None else elements.elements_per_image_max
         self._units: dict[Part, int] = {"train": 1, "test": 1, "elements": per_source}
 

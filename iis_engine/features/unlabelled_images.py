@@ -136,7 +136,8 @@ class UnlabelledExtraction:
         self._folder = folder
         self._shard_folder = shard_folder
         self._names, self._ignored = find_images(folder)
-        size, rows = shard_size or default_shard_size(backbone), range(len(self._names))
+        self.shard_size = size = shard_size or default_shard_size(backbone)
+        rows = range(len(self._names))
         self.plan = [
             _plan_shard(backbone, digest, number, self._names, rows[start : start + size])
             for number, start in enumerate(range(0, len(rows), size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -129,7 +129,7 @@ def choose_strengths(
     ----------
     library : of the first seed; `seed` and `calibrated` are those of `measure_exact`
     """
-    features, data, placement = _prepared(features, library, seed, device)
+    features, data, placement = _prepared(features, [library], seed, device)
     X_train, X_test = (placement.place(X) for X in (features.X_train, features.X_test))
     h = solve_linear_probe(X_train, data, in_host_memory=not placement.plan.features_on_device)
     calibration = calibrate(library, X_train) if calibrated else None
@@ -154,33 +154,39 @@ def choose_strengths(
     )
 
 
-def measure_seed(
-    features: FeatureSet, library: ConceptLibrary, choice: StrengthChoice, seed: int, device: torch.device, *, is_first: bool
-) -> SeedCurve:
-    """The curve of one library seed at the nodes and strengths of `choice`.
+def measure_seeds(
+    features: FeatureSet, libraries: Mapping[int, ConceptLibrary], choice: StrengthChoice, seed: int, device: torch.device
+) -> list[SeedCurve]:
+    """The curves of some library seeds at the nodes and strengths of `choice`, solved as in `measure_exact`: side by side, one thread each.
 
     Parameters
     ----------
-    is_first : whether the strengths were chosen on this library, whose heads are kept
+    libraries : by number of the seed; the heads of number 0, on which the strengths were chosen, are kept
     """
-    features, data, placement = _prepared(features, library, seed, device)
+    features, data, placement = _prepared(features, list(libraries.values()), seed, device)
     X_train, X_test = (placement.place(X) for X in (features.X_train, features.X_test))
-    library = library if choice.calibration is None else calibrate(library, X_train).apply(library)
-    curve = CurveSolver(*(placement.source(library, X) for X in (X_train, X_test)))
+    scored = [library if choice.calibration is None else calibrate(library, X_train).apply(library) for library in libraries.values()]
+    solvers = [CurveSolver(*(placement.source(library, X) for X in (X_train, X_test))) for library in scored]
     y_test = _labels_of_test(features).to(device)
-    for one in choice.rounds:
-        curve.measure(one.nodes, one.strengths, data, y_test, start=one.weights.to(device) if is_first else None)
-    heads = [curve.heads[kept] for kept in sorted(curve.heads, reverse=True)]
-    return SeedCurve(
-        correct=torch.stack([head.correct for head in heads]),
-        heads=torch.stack([head.weights for head in heads]).cpu() if is_first else torch.empty(0),
-        strengths=torch.tensor([head.l2_strength for head in heads]),
-        concept_count=curve.train.shape[1],
-        gradient_norm=curve.gradient_norm,
-        evaluations=curve.evaluations,
-    )
+
+    def measured(number: int, curve: CurveSolver) -> SeedCurve:
+        for one in choice.rounds:
+            curve.measure(one.nodes, one.strengths, data, y_test, start=one.weights.to(device) if number == 0 else None)
+        heads = [curve.heads[kept] for kept in sorted(curve.heads, reverse=True)]
+        return SeedCurve(
+            correct=torch.stack([head.correct for head in heads]),
+            heads=torch.stack([head.weights for head in heads]).cpu() if number == 0 else torch.empty(0),
+            strengths=torch.tensor([head.l2_strength for head in heads]),
+            concept_count=curve.train.shape[1],
+            gradient_norm=curve.gradient_norm,
+            evaluations=curve.evaluations,
+        )
+
+    return list(call_in_threads([partial(measured, number, curve) for number, curve in zip(libraries, solvers, strict=True)], device))
 
 
-def _prepared(features: FeatureSet, library: ConceptLibrary, seed: int, device: torch.device) -> tuple[FeatureSet, TrainingRows, Placement]:
+def _prepared(
+    features: FeatureSet, libraries: Sequence[ConceptLibrary], seed: int, device: torch.device
+) -> tuple[FeatureSet, TrainingRows, Placement]:
     features = in_canonical_order(features)
-    return features, _training_rows(features, seed, device), Placement.of(features, [library], device, None)
+    return features, _training_rows(features, seed, device), Placement.of(features, libraries, device, None)

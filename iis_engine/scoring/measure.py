@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 from iis_engine import protocols
@@ -17,7 +17,7 @@ from iis_engine.libraries.text import TextSource
 from iis_engine.panel.panel import Panel, measure_panel
 from iis_engine.progress import ProgressCallback, no_progress
 from iis_engine.scoring.ensemble import LibraryEnsemble
-from iis_engine.scoring.exact import choose_strengths, measure_exact, measure_seed
+from iis_engine.scoring.exact import choose_strengths, measure_exact, measure_seeds
 from iis_engine.scoring.exact_parts import SeedCurve, StrengthChoice
 from iis_engine.scoring.measurement import Measurement
 from iis_engine.scoring.reference import measure_reference
@@ -93,11 +93,11 @@ def choose_library_strengths(features: FeatureSet, first: ConceptLibrary, spec: 
     return choose_strengths(features, first, spec.seed, choose_device(device), calibrated=spec.edition == 2)
 
 
-def measure_library_seed(
-    features: FeatureSet, library: ConceptLibrary, choice: StrengthChoice, spec: ScoreSpec, *, is_first: bool, device: str = "auto"
-) -> SeedCurve:
-    """The part of `measure_libraries` under `exact` that is of one seed; `exact_parts.joined` joins all."""
-    return measure_seed(features, library, choice, spec.seed, choose_device(device), is_first=is_first)
+def measure_library_seeds(
+    features: FeatureSet, libraries: Mapping[int, ConceptLibrary], choice: StrengthChoice, spec: ScoreSpec, *, device: str = "auto"
+) -> list[SeedCurve]:
+    """The part of `measure_libraries` under `exact` that is of some seeds, by number; `exact_parts.joined` joins all."""
+    return measure_seeds(features, libraries, choice, spec.seed, choose_device(device))
 
 
 def matched_libraries(

@@ -261,7 +261,7 @@ class Attempt(AbstractContextManager["Attempt"]):
         workspace: StageWorkspace,
         tasks: Json | None = None,
     ) -> None:
-        """Store the progress of a stage and of the job; of a training run for another worker's job its events alone say how far it is."""
+        """Store the progress of a stage and of the job; that of a training run for another worker's job is in its events alone."""
         if self.task is not None:
             return
         self.stages.report(workspace.stage_id(stage, part), done, total, eta_seconds, tasks)
@@ -282,7 +282,7 @@ class Attempt(AbstractContextManager["Attempt"]):
 
     def _add_warnings(self, session: Session, warnings: list[str]) -> None:
         for text in warnings:
-            transitions.add_event(session, self.job_id, self.token, "warning", {"message": text})
+            self.add_event(session, "warning", {"message": text})
 
     def _read(self, session: Session) -> JobRows:
         job = session.get_one(Job, self.job_id)

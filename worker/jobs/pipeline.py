@@ -18,7 +18,7 @@ from worker.jobs.artifacts import StoredFile, output_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.shard_storage import ShardStorage
 from worker.jobs.sharing.division import DivisibleStage, Division
-from worker.jobs.sharing.seed_tasks import SHORTEST, SeedTasks, is_long
+from worker.jobs.sharing.seed_tasks import SHORTEST, SeedTasks, is_long, parts_key
 from worker.jobs.sharing.stage_sharing import SharedStages
 from worker.jobs.stage import Stage
 from worker.metrics import STAGES_REUSED
@@ -247,11 +247,15 @@ class Pipeline:
         for file in uploaded:
             artifacts.record(session, file)
         if stage.sharded:
-            unreferenced = artifacts.delete_shards(session, stage.key, artifacts.find_shards(session, stage.key))
+            key = self._shards_key(stage)
+            unreferenced = artifacts.delete_shards(session, key, artifacts.find_shards(session, key))
         attempt, fields = self._attempt, {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3)}
         event = {"stage": stage.name, **fields, **self._workspace.event_fields, "worker": attempt.runtime.name}
         attempt.add_event(session, "stage", event)
         return unreferenced
+
+    def _shards_key(self, stage: Stage) -> str:
+        return parts_key(stage, self._attempt.job_id) if stage.seeds else stage.key
 
     def _restore_shards(self, stage: Stage) -> None:
         """Fetch the shards that an earlier attempt or another job has finished; a shard that storage has lost is computed again."""
@@ -260,7 +264,7 @@ class Pipeline:
         complete = False
         while not complete:
             complete = True
-            shards = self._attempt.write(lambda session: artifacts.find_shards(session, stage.key))
+            shards = self._attempt.write(lambda session: artifacts.find_shards(session, self._shards_key(stage)))
             for name, sha256 in shards.items():
                 if sha256 in lost or (folder / name).exists():
                     continue

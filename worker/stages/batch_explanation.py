@@ -51,7 +51,8 @@ def open_representation(workspace: Path, arguments: JsonObject) -> UnlabelledExt
 
         sources, shards = arguments["sources"], workspace / arguments["shard_folder"]
         backbone, digest = open_backbone(ModelRequest.from_json(sources["model"])), sources["archive"]["sha256"]
-        return UnlabelledExtraction(backbone, workspace / UNPACKED_FOLDER, digest, shard_folder=shards)
+        size = arguments.get("shard_size")  # of the worker that divides the stage
+        return UnlabelledExtraction(backbone, workspace / UNPACKED_FOLDER, digest, shard_folder=shards, shard_size=size)
 
     return opened("represent", workspace, arguments, load)
 

@@ -133,7 +133,8 @@ def plan_extraction(backbone: Backbone, workspace: Path, arguments: JsonObject, 
     from iis_engine.features.extraction import Extraction
 
     images = open_images(workspace, DatasetRequest.from_json(arguments["sources"]["dataset"]))
-    return Extraction(backbone, images, elements, shard_folder=workspace / arguments["shard_folder"])
+    size = arguments.get("shard_size")  # of the worker that divides the stage
+    return Extraction(backbone, images, elements, shard_folder=workspace / arguments["shard_folder"], shard_size=size)
 
 
 def _at_layers(backbone: Backbone, layers: Iterable[JsonObject]) -> dict[str, TorchBackbone]:

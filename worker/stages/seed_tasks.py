@@ -40,10 +40,9 @@ def measure_seeds(workspace: Path, arguments: JsonObject, reporter: Reporter) ->
 
     features, spec, folder = read_features(workspace), score_spec(arguments["score"]), workspace / arguments["shard_folder"]
     scored = SCORED_LIBRARIES[arguments["of"]](workspace, arguments, features)
-    choice = StrengthChoice.load(folder / CHOICE)
-    for done, number in enumerate(arguments["seeds"], start=1):
-        _seed_curve(features, scored, number, choice, spec, arguments["device"]).save(folder / seed_file(number))
-        reporter.progress(done, len(arguments["seeds"]))
+    choice, numbers = StrengthChoice.load(folder / CHOICE), [int(number) for number in arguments["seeds"]]
+    for number, curve in zip(numbers, _curves(features, scored, numbers, choice, spec, arguments["device"]), strict=True):
+        curve.save(folder / seed_file(number))
     return {}
 
 
@@ -61,18 +60,17 @@ def join_or_measure(
     if not (folder / CHOICE).exists():
         return whole()
     choice, spec = StrengthChoice.load(folder / CHOICE), score_spec(arguments["score"])
-    curves = [
-        SeedCurve.load(folder / seed_file(number))
-        if (folder / seed_file(number)).exists()
-        else _seed_curve(features, scored, number, choice, spec, arguments["device"])
-        for number in range(len(scored))
-    ]
-    return joined(choice, curves)
+    stored = {number: SeedCurve.load(path) for number in range(len(scored)) if (path := folder / seed_file(number)).exists()}
+    missing = [number for number in range(len(scored)) if number not in stored]
+    curves = stored | dict(zip(missing, _curves(features, scored, missing, choice, spec, arguments["device"]), strict=True))
+    return joined(choice, [curves[number] for number in range(len(scored))])
 
 
-def _seed_curve(
-    features: FeatureSet, scored: Sequence[ConceptLibrary], number: int, choice: StrengthChoice, spec: ScoreSpec, device: str
-) -> SeedCurve:
-    from iis_engine.scoring.measure import measure_library_seed
+def _curves(
+    features: FeatureSet, scored: Sequence[ConceptLibrary], numbers: Sequence[int], choice: StrengthChoice, spec: ScoreSpec, device: str
+) -> list[SeedCurve]:
+    from iis_engine.scoring.measure import measure_library_seeds
 
-    return measure_library_seed(features, scored[number], choice, spec, is_first=number == 0, device=device)
+    if not numbers:
+        return []
+    return measure_library_seeds(features, {number: scored[number] for number in numbers}, choice, spec, device=device)

@@ -23,6 +23,9 @@ class Shards(Protocol):
     @property
     def plan(self) -> Sequence[ShardPlan]: ...
 
+    @property
+    def shard_size(self) -> int: ...
+
     def units(self, planned: ShardPlan) -> int: ...
 
     def missing(self) -> Sequence[ShardPlan]: ...
@@ -39,10 +42,13 @@ OPENERS: dict[str, Callable[[Path, JsonObject], Shards]] = {
 
 
 def plan_shards(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: the shards of the stage `of` that are not in the workspace -> {shards: [[file name, units], …], done: units of the others}."""
+    """Stage: the shards of the stage `of` that are not in the workspace.
+
+    Returns {shards: [[file name, units], …], done: units of the others, size: images per shard}.
+    """
     shards = OPENERS[arguments["of"]](workspace, arguments)
     missing = [(planned.file_name, shards.units(planned)) for planned in shards.missing()]
-    return {"shards": missing, "done": sum(map(shards.units, shards.plan)) - sum(units for _, units in missing)}
+    return {"shards": missing, "done": sum(map(shards.units, shards.plan)) - sum(units for _, units in missing), "size": shards.shard_size}
 
 
 def compute_shards(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:

@@ -9,7 +9,7 @@ import torch
 
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.controls import isotropic
-from iis_engine.scoring.exact import choose_strengths, measure_exact, measure_seed
+from iis_engine.scoring.exact import choose_strengths, measure_exact, measure_seeds
 from iis_engine.scoring.exact_parts import SeedCurve, StrengthChoice, joined
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def test_parts_computed_in_any_order_and_stored_join_to_the_undivided_measuremen
     choose_strengths(features, libraries[0], 4, CPU, calibrated=calibrated).save(tmp_path / "choice")
     for number in (1, 0):
         choice = StrengthChoice.load(tmp_path / "choice")
-        measure_seed(features, libraries[number], choice, 4, CPU, is_first=number == 0).save(tmp_path / f"{number}")
+        measure_seeds(features, {number: libraries[number]}, choice, 4, CPU)[0].save(tmp_path / f"{number}")
     curves = [SeedCurve.load(tmp_path / f"{number}") for number in range(2)]
     joined(StrengthChoice.load(tmp_path / "choice"), curves).save(tmp_path / "joined")
     assert len(StrengthChoice.load(tmp_path / "choice").rounds) > 1, "The curve is refined where it bends."

@@ -13,9 +13,12 @@ from app.db import transitions
 from app.db.models import Job, JobTask, StageArtifact
 from app.queue import wake_worker
 from support.squares import squares_zip
+from worker.jobs.pipeline import Pipeline
+from worker.sandbox.outcomes import ChildLost
 
 if TYPE_CHECKING:
     from support.worker_service import Service
+    from worker.jobs.stage import Stage
 
 ARCHITECTURE = "timm:lcnet_035"
 MEASUREMENTS = ("heads", "isotropic", "matched")
@@ -98,6 +101,25 @@ def test_curves_of_seeds_that_are_tasks_have_the_numbers_of_an_undivided_measure
     heads = next(stage for stage in stages_of(service, divided) if stage["stage"] == "heads")
     assert heads["seconds"] >= sum(events) - 0.1
     assert heads["tasks"] == {"done": 6, "total": 6, "workers": 0}
+
+
+@pytest.mark.slow
+def test_a_later_attempt_repeats_no_choice_and_no_curve(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.warm_runtime.settings.task_seconds = 0
+    job_id = service.add_score()
+    compute = Pipeline._compute
+
+    def compute_and_lose_child(pipeline: Pipeline, stage: Stage) -> None:
+        compute(pipeline, stage)
+        if stage.name == "heads":  # joined and stored; the other measurements have their choices and curves
+            raise ChildLost("The child process was killed by SIGKILL.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "_compute", compute_and_lose_child)
+        assert service.run(job_id) == "queued"
+    assert measured_parts(service, job_id) == WHOLE
+    assert service.run(job_id) == "succeeded", service.job(job_id).error
+    assert measured_parts(service, job_id) == WHOLE
 
 
 @pytest.mark.slow

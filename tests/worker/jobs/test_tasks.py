@@ -177,6 +177,16 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
         assert task_progress.counts(session, job_id, "plan", token) == task_progress.TaskCounts(3, 0, 1, 2, 30, 4, 2)
 
 
+def test_a_later_attempt_finds_the_plan_that_makes_its_outputs(service: Service) -> None:
+    job_id, _ = divided_job(service)
+    outputs = [{f"seed-{number}": f"key {number}"} for number in range(3)]
+    with service.runtime.sessions.begin() as session:
+        tasks.plan(session, job_id, "curves", "first", [({"outputs": made}, 1) for made in outputs])
+        assert tasks.plan_with(session, job_id, "curves", outputs[1:]) == "first"
+        assert tasks.plan_with(session, job_id, "curves", [*outputs, {"seed-3": "key 3"}]) is None
+        assert tasks.plan_with(session, job_id, "choices", outputs[1:]) is None
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -191,16 +201,17 @@ def test_counts_leave_out_the_progress_of_the_asking_worker(service: Service) ->
         {"shards": [["train-00000.safetensors", 1]] * 100_001, "done": 0},
         {"shards": [["train-00000.safetensors", 1]]},
         {"shards": [["train-00000.safetensors", 1]], "done": None},
+        {"shards": [["train-00000.safetensors", 1]], "done": 0, "size": 0},
     ],
 )
 def test_an_invalid_plan_is_refused(found: dict[str, Any]) -> None:
     with pytest.raises(ChildLost):
-        read_plan(found)
+        read_plan({"size": 64} | found)
 
 
 def test_a_plan_lists_shards_with_their_work() -> None:
-    plan = {"shards": [["train-00001.safetensors", 512], ["elements-00012.safetensors", 448]], "done": 512}
-    assert read_plan(plan) == ([PlannedShard("train-00001.safetensors", 512), PlannedShard("elements-00012.safetensors", 448)], 512)
+    plan = {"shards": [["train-00001.safetensors", 512], ["elements-00012.safetensors", 448]], "done": 512, "size": 64}
+    assert read_plan(plan) == ([PlannedShard("train-00001.safetensors", 512), PlannedShard("elements-00012.safetensors", 448)], 512, 64)
 
 
 @pytest.mark.parametrize(

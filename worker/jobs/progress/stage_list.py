@@ -58,7 +58,14 @@ class ListedStage:
             return max(0.0, self._reported[2] - (now - self._reported[0]))
         if self.expected_seconds is None or self.state == "waiting":
             return self.expected_seconds
+        if self.tasks is not None:  # its tasks and those of other stages share the workers, so that time since its start says little
+            return self.expected_seconds * (1 - self.share_done(now))
         return max(0.0, self.expected_seconds - (now - self._began))
+
+    @property
+    def divides_its_time(self) -> bool:
+        """Whether `seconds_left` is work that several workers divide, and not time until the end."""
+        return self.tasks is not None and (self._reported is None or self._reported[2] is None)
 
     def to_json(self) -> Json:
         name, part, dataset = self.id
@@ -98,7 +105,7 @@ class StageList:
         self._add_workers(stage, [worker])
 
     def report(self, which: StageId, done: int, total: int, eta_seconds: float | None, tasks: Json | None = None) -> None:
-        """How far a running stage is."""
+        """Store the progress of a running stage."""
         if (stage := self._of(which)) is None:
             return
         stage.report(self._clock(), done, total, eta_seconds)
@@ -137,7 +144,8 @@ class StageList:
     def overall(self) -> Json | None:
         """Progress over all stages, as `iis_schemas.jobs.progress.OverallProgress` shows it; None without stages.
 
-        Stages that run side by side end with the last of them; all others follow one another.
+        Stages that run side by side end with the last of them, and those that are divided share their workers; all others follow one
+        another.
         """
         if not self._stages:
             return None
@@ -145,11 +153,16 @@ class StageList:
         counted = [stage for stage in listed if stage.state not in ("reused", "skipped")]
         weight = sum(stage.weight_seconds for stage in counted)
         done = sum(stage.weight_seconds * stage.share_done(now) for stage in counted)
-        running = [stage.seconds_left(now) for stage in counted if stage.state == "running"]
+        at_work = [stage for stage in counted if stage.state == "running"]
+        running = [stage.seconds_left(now) for stage in at_work]
         waiting = [stage.seconds_left(now) for stage in counted if stage.state == "waiting"]
-        known = [seconds for seconds in (*running, *waiting) if seconds is not None]
-        together = [seconds for seconds in running if seconds is not None]
-        eta = None if len(known) < len(running) + len(waiting) else sum(known) - sum(together) + max(together, default=0.0)
+        eta = None
+        if None not in (*running, *waiting):
+            left = [(seconds or 0.0, stage) for seconds, stage in zip(running, at_work, strict=True)]
+            workers = {worker for _, stage in left if stage.divides_its_time for worker in stage.workers}
+            divided = sum(seconds for seconds, stage in left if stage.divides_its_time) / max(1, len(workers))
+            longest = max((seconds for seconds, stage in left if not stage.divides_its_time), default=0.0)
+            eta = max(divided, longest) + sum(seconds or 0.0 for seconds in waiting)
         needed = [stage for stage in listed if stage.state != "skipped"]
         counts = [stage.tasks or {"done": 0, "total": 1} for stage in needed]
         ended = [stage.state in ("finished", "reused") for stage in needed]

@@ -1,7 +1,7 @@
 """Divide a stage of a running job into tasks, compute some here, and wait for those that other workers compute.
 
 A task is a range of shards. They are artifacts under the stage's key, so the stage itself, which runs afterwards on this worker, reads
-them where they are finished and computes the others: its numbers do not depend on who computed which.
+them where they are finished and computes the others: its numbers do not depend on which worker computed a shard.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Division:
         self._digest = artifact_key(stage=stage.key, spec=stage.spec)
         self._counts = TaskCounts(0, 0, 0, 0, 0, 0, 0)
         self._finished_before = 0  # units of shards that are no task
+        self._shard_size = 0
         self._total = 0
         self._own_done = 0
         self._throttle = ProgressThrottle(self._report)
@@ -91,7 +92,7 @@ class Division:
     def _run(self) -> None:
         self._read_counts()
         if not self._counts.total:
-            shards, self._finished_before = read_plan(self._child("plan_shards"))
+            shards, self._finished_before, self._shard_size = read_plan(self._child("plan_shards"))
             if len(shards) < 2:
                 return
             self._total = self._finished_before + sum(shard.units for shard in shards)
@@ -130,9 +131,10 @@ class Division:
     def _plan(self, ranges: Sequence[Sequence[PlannedShard]]) -> None:
         attempt, stage = self._attempt, self._stage
         reading = _stored_reading(attempt, stage, self._digest)
+        arguments = stage.spec["arguments"] | {"shard_size": self._shard_size}  # another worker's device has another default
         planned = [
             (
-                stage.spec | {"reading": reading, "shards": [shard.name for shard in shards]},
+                stage.spec | {"reading": reading, "shards": [shard.name for shard in shards], "arguments": arguments},
                 min(sum(shard.units for shard in shards), UNITS_MAX),
             )
             for shards in ranges
@@ -206,8 +208,8 @@ class Division:
         self._attempt.report(stage.name, done, total, eta_seconds, part=stage.part, workspace=stage.workspace, tasks=of_tasks)
 
 
-def read_plan(found: Json) -> tuple[list[PlannedShard], int]:
-    """The answer of the stage `plan_shards`, which is not trusted: shards to compute, and units of the others.
+def read_plan(found: Json) -> tuple[list[PlannedShard], int, int]:
+    """The answer of the stage `plan_shards`, which is not trusted: shards to compute, units of the others, and images per shard.
 
     Raises
     ------
@@ -215,14 +217,15 @@ def read_plan(found: Json) -> tuple[list[PlannedShard], int]:
         When it is not such an answer.
     """
     try:
-        shards, done = [PlannedShard(name, units) for name, units in found["shards"]], found["done"]
+        shards, done, size = [PlannedShard(name, units) for name, units in found["shards"]], found["done"], found["size"]
         named = len(shards) <= SHARDS_MAX and all(SHARD_NAME.fullmatch(one.name) for one in shards)
-        valid = named and all(isinstance(units, int) and 0 <= units <= UNITS_MAX for units in (done, *(one.units for one in shards)))
+        counts = (done, size, *(one.units for one in shards))
+        valid = named and all(isinstance(count, int) and 0 <= count <= UNITS_MAX for count in counts) and size > 0
     except (KeyError, TypeError, ValueError):
-        valid, shards, done = False, [], 0
+        valid, shards, done, size = False, [], 0, 0
     if not valid:
         raise ChildLost("The compute process sent an invalid plan.")
-    return shards, done
+    return shards, done, size
 
 
 def group_shards(units: Sequence[int], measured_units: int, measured_seconds: float, task_seconds: float) -> list[tuple[int, int]]:

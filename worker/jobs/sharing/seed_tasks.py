@@ -1,12 +1,13 @@
 """Divide the measurements of a score into tasks: the choice of strengths of each, then the curves of the library seeds.
 
-Their files are shards of the stages, which run afterwards on this worker, join what is finished and compute the rest: their numbers do not
-depend on who computed which.
+Their files belong to this job. The stages run afterwards on this worker, join what is finished and compute the rest, so their numbers do
+not depend on which worker computed a part.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -32,10 +33,20 @@ SHORTEST = 3.5  # task times that a measurement must take to be divided: its cho
 CHOICE_PER_SEED = 2.0  # time of a choice relative to that of one seed's curve, about
 
 
+def parts_key(stage: Stage, job_id: str) -> str:
+    """The key of the choice and curves of a measurement: of one job, because curves of different choices must not be joined."""
+    return artifact_key(stage=stage.key, job=job_id)
+
+
 def is_long(attempt: Attempt, stage: Stage, workspace: StageWorkspace, shortest: float) -> bool:
     """Whether a stage is expected to take at least `shortest` times the time of a task."""
     weight_seconds = attempt.stages.weight_seconds(workspace.stage_id(stage.name, stage.part))
     return weight_seconds >= shortest * attempt.runtime.settings.task_seconds
+
+
+def compute_threads() -> int:
+    """Threads of a compute process on this worker."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 class SeedTasks:
@@ -53,6 +64,7 @@ class SeedTasks:
         self._workspace = workspace
         self._keys = keys
         self._states: dict[str, list[TaskState]] = {}  # by group of tasks
+        self._reported: dict[str, dict[str, int]] = {}  # counts of tasks by stage
 
     def run(self) -> dict[str, float]:
         """Compute the tasks together with idle workers; returns the seconds that the tasks of each stage took."""
@@ -75,7 +87,7 @@ class SeedTasks:
     def _curves(self, stage: Stage, choice_seconds: float) -> list[Json]:
         """Tasks of consecutive seeds that take `IIS_TASK_SECONDS` or more, by the time of the choice."""
         per_task = math.ceil(self._attempt.runtime.settings.task_seconds * CHOICE_PER_SEED / max(choice_seconds, 1e-6))
-        size = max(1, min(per_task, stage.seeds))
+        size = min(max(per_task, compute_threads()), stage.seeds)  # a task solves its seeds side by side, one thread each
         drawn = MATCHED_LIBRARIES in stage.outputs
         inputs = [FEATURES, MATCHED_LIBRARIES] if drawn else [name for name in stage.inputs if name in self._keys]
         specs = list[Json]()
@@ -83,38 +95,44 @@ class SeedTasks:
             seeds = list(range(first, min(first + size, stage.seeds)))
             files = [f"{stage.shard_folder}/{seed_file(seed)}" for seed in seeds]
             spec = self._spec(stage, "measure_seeds", inputs, files, {"seeds": seeds})
-            choice = {f"{stage.shard_folder}/{CHOICE}": shard_key(stage.key, CHOICE)}
+            choice = {f"{stage.shard_folder}/{CHOICE}": shard_key(self._parts(stage), CHOICE)}
             specs.append(spec | {"inputs": spec["inputs"] | choice})
         return specs
 
     def _spec(self, stage: Stage, part: str, inputs: Iterable[str], files: Iterable[str], arguments: Json) -> Json:
-        names = {file: file.rpartition("/")[2] for file in files}
+        names, parts = {file: file.rpartition("/")[2] for file in files}, self._parts(stage)
         return {
             "stage": part,
             "of": stage.name,
             "key": stage.key,
             "arguments": stage.arguments | {"of": stage.name, "shard_folder": stage.shard_folder, **arguments},
             "inputs": {name: self._keys[name] for name in inputs},
-            "outputs": {file: shard_key(stage.key, name) for file, name in names.items()},
-            "labels": {file: f"{stage.key}/{name}" for file, name in names.items()},
+            "outputs": {file: shard_key(parts, name) for file, name in names.items()},
+            "labels": {file: f"{parts}/{name}" for file, name in names.items()},
             "of_library": self._workspace.of_library,
         }
+
+    def _parts(self, stage: Stage) -> str:
+        return parts_key(stage, self._attempt.job_id)
 
     def _share(self, group: str, specs: Sequence[Json]) -> None:
         attempt, self._states[group] = self._attempt, []
         if not specs:
             return
-        digest = artifact_key(group=group, tasks=[[spec["key"], list(spec["outputs"])] for spec in specs])
 
-        def plan(session: Session) -> None:
-            if not task_states(session, attempt.job_id, digest):  # an earlier attempt may have planned them
-                tasks.plan(session, attempt.job_id, group, digest, [(spec, 1) for spec in specs])
-                for name in self._stages:
-                    counts = {"stage": name, "state": "divided", "tasks": sum(spec["of"] == name for spec in specs)}
-                    event = counts | self._workspace.event_fields
-                    transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
+        def plan(session: Session) -> str:
+            planned = tasks.plan_with(session, attempt.job_id, group, [spec["outputs"] for spec in specs])
+            if planned is not None:  # by an earlier attempt, whose finished tasks are not repeated
+                return planned
+            digest = artifact_key(group=group, tasks=[[spec["key"], list(spec["outputs"])] for spec in specs])
+            tasks.plan(session, attempt.job_id, group, digest, [(spec, 1) for spec in specs])
+            for name in self._stages:
+                counts = {"stage": name, "state": "divided", "tasks": sum(spec["of"] == name for spec in specs)}
+                event = counts | self._workspace.event_fields
+                transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
+            return digest
 
-        attempt.write(plan)
+        digest = attempt.write(plan)
         wake_workers(attempt.job_id, len(specs) - 1, attempt.runtime.settings.redis_url)
         while not self._look(group, digest):
             task = attempt.write(lambda session: self._claim(session, digest))
@@ -142,7 +160,7 @@ class SeedTasks:
         TASK_SECONDS.labels(of).observe(time.monotonic() - began)
 
     def _look(self, group: str, digest: str) -> bool:
-        """Read the tasks of a group, and report how far they are; whether all have ended."""
+        """Read and report the tasks of a group; whether all have ended."""
         attempt = self._attempt
         found = self._states[group] = attempt.write(lambda session: task_states(session, attempt.job_id, digest))
         running = [one for one in found if one.state == "running" and one.worker is not None]
@@ -153,11 +171,13 @@ class SeedTasks:
         return all(one.state in ENDED for one in found)
 
     def _report(self, name: str) -> None:
-        found = self._of(name)
+        """Report the tasks of a stage where their counts have changed."""
+        found, where = self._of(name), self._workspace
         counts = {"done": sum(one.state in ENDED for one in found), "total": len(found)}
-        workers = len({one.worker for one in found if one.state == "running"})
-        where = self._workspace
-        self._attempt.report(name, counts["done"], counts["total"], None, part=None, workspace=where, tasks=counts | {"workers": workers})
+        counts["workers"] = len({one.worker for one in found if one.state == "running"})
+        if self._reported.get(name) != counts:
+            self._reported[name] = counts
+            self._attempt.report(name, counts["done"], counts["total"], None, part=None, workspace=where, tasks=counts)
 
     def _of(self, name: str) -> list[TaskState]:
         """Tasks of a stage in all groups."""

@@ -85,6 +85,19 @@ def test_tasks_of_divided_stages_count_among_all() -> None:
     assert (extract["tasks"], extract["workers"]) == ({"done": 8, "total": 8, "workers": 0}, ["a", "b"])
 
 
+def test_divided_stages_share_their_workers_until_all_their_tasks_have_ended() -> None:
+    now = [0.0]
+    stages = listed((EXTRACT, 60.0), (HEADS, 60.0), (REPORT, 10.0), now=now)
+    for stage in (EXTRACT, HEADS):
+        stages.start(stage, "a")
+        stages.report(stage, 1, 6, None, {"done": 1, "total": 6, "workers": 1})
+    now[0] = 30.0  # in which the only worker has computed tasks of one stage
+    stages.report(EXTRACT, 3, 6, None, {"done": 3, "total": 6, "workers": 1})
+    assert (stages.overall() or {})["eta_seconds"] == 90.0
+    stages.start(HEADS, "b")
+    assert (stages.overall() or {})["eta_seconds"] == 50.0
+
+
 def test_a_list_without_stages_ignores_changes() -> None:
     stages = StageList()
     stages.start(EXTRACT, "a")
