@@ -28,6 +28,14 @@ def test_files_outside_of_the_named_folders_are_refused(tmp_path: Path) -> None:
     for path in ("../outside/a.png", str(outside / "a.png"), "link.png", "/etc/passwd", "~/.ssh"):
         with pytest.raises(ConfigurationError, match="outside of the folders"):
             files.resolve(path)
+    (inside / "linked").symlink_to(outside)
+    (inside / "images").mkdir()
+    (inside / "images" / "b.png").symlink_to(inside / "a.png")
+    assert files.resolve("images") == inside / "images", "a link that stays inside"
+    (inside / "images" / "c.png").symlink_to(outside / "a.png")
+    for folder in (".", "linked", "images"):
+        with pytest.raises(ConfigurationError, match="outside of the folders"):
+            files.resolve(folder)
     with pytest.raises(ConfigurationError, match="There is no file or folder"):
         files.resolve("absent.png")
     with pytest.raises(ConfigurationError, match=r"\(none\)"):
