@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 from iis_client.mcp_server.local_files import LocalFiles
+from iis_client.mcp_server.tools import Tools
 
 if TYPE_CHECKING:
     from iis_client.transport.address import Address
@@ -40,6 +42,13 @@ def test_files_outside_of_the_named_folders_are_refused(tmp_path: Path) -> None:
         files.resolve("absent.png")
     with pytest.raises(ConfigurationError, match=r"\(none\)"):
         LocalFiles([]).resolve("a.png")
+
+
+def test_a_checkpoint_without_an_architecture_is_refused() -> None:
+    with IISClient("http://127.0.0.1:1", "iis_key") as client:
+        for model in (None, "mdl_1"):
+            with pytest.raises(ConfigurationError, match="needs an architecture such as timm:resnet18 as `model`, not "):
+                Tools(client, LocalFiles([])).score(dataset="@last", model=model, checkpoint="weights.pt")
 
 
 @pytest.mark.slow
