@@ -5,7 +5,7 @@ The API (`app`) and the client (`iis_client`) both import this package, which im
 names              enumerations: library kinds, protocols, states, scopes, event types
 numbers, fields    numbers of request bodies; fields that several requests share
 stored             base of the answers that the service keeps as JSON
-pages, problems    a page of a list; the body of an error (RFC 9457); faults: a ValidationError as sentences
+pages, problems    a page of a list; the body of an error (RFC 9457); faults: a ValidationError as a sentence
 uploads, models, datasets, concept_sets, concept_libraries, api_keys, quotas, webhooks, health
 jobs/              requests of each kind of job, the concept library they ask for, views, events
 results/           reports, curves, plots, results of fine-tuning, batches of explanations

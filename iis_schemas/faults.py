@@ -1,4 +1,4 @@
-"""A ValidationError as sentences for a person: one for each fault, with the path of its key."""
+"""The first fault of a ValidationError as a sentence for a person, with the path of its key."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _TIME_KINDS = ("datetime_parsing", "datetime_from_date_parsing", "datetime_type"
 _Location = tuple[int | str, ...]
 
 
-def fault_sentences(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One sentence for each fault.
+def fault_sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The sentence of the first fault.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def fault_sentences(error: ValidationError, model: type[BaseModel]) -> list[str]
     >>> try:
     ...     StudyFile.model_validate({"modles": []})
     ... except ValidationError as error:
-    ...     fault_sentences(error, StudyFile)
-    ["'modles' is not a valid key here (did you mean 'models'?)."]
+    ...     fault_sentence(error, StudyFile)
+    "'modles' is not a valid key here (did you mean 'models'?)."
     """
-    return [_sentence(fault, model) for fault in error.errors(include_url=False)]
+    return _sentence(error.errors(include_url=False)[0], model)
 
 
 def path_of(location: Iterable[int | str]) -> str:

@@ -12,6 +12,10 @@ from pydantic import BaseModel, Field
 Datatype = Literal["BYTES", "INT64", "FP64"]
 """Data types of the protocol that are used here."""
 Parameters = dict[str, str | int | float | bool]
+MAX_TENSORS = 8
+"""Inputs, or outputs, that a request may name."""
+MAX_ELEMENTS = 1000
+"""Elements, or rows, that an input tensor may have."""
 
 
 class TensorMetadata(BaseModel):
@@ -66,7 +70,7 @@ class RequestInput(BaseModel):
     shape: list[int]
     datatype: str
     parameters: dict[str, Any] = {}
-    data: list[Any]
+    data: list[Any] = Field(max_length=MAX_ELEMENTS)
 
 
 class RequestOutput(BaseModel):
@@ -81,8 +85,8 @@ class InferenceRequest(BaseModel):
 
     id: str | None = None
     parameters: dict[str, Any] = {}
-    inputs: list[RequestInput] = Field(min_length=1)
-    outputs: list[RequestOutput] | None = None
+    inputs: list[RequestInput] = Field(min_length=1, max_length=MAX_TENSORS)
+    outputs: list[RequestOutput] | None = Field(default=None, max_length=MAX_TENSORS)
 
 
 class ResponseOutput(TensorMetadata):

@@ -103,7 +103,7 @@ class SharedScore(BaseModel):
 
 
 class ShareView(BaseModel):
-    """A share link without its token. The token may read this, and the addresses in `links`."""
+    """A share link without its token. The token may read this, and the addresses in `links` except `job`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [SHARE_EXAMPLE]})
 

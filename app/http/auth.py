@@ -22,7 +22,7 @@ from app.http.admission.refusals import over_capacity
 from app.http.dependencies import settings_of
 from app.http.key_text import checksum_holds, digest_of, secret_in
 from app.http.page_cookie import authorization_of
-from app.http.scopes import needed_scope, require_scope
+from app.http.scopes import needed_scopes, require_scopes
 from app.http.share_access import ShareRow, require_shared, require_unexpired, token_digest, token_in
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
@@ -139,7 +139,7 @@ async def owner_of(request: Request) -> Owner:
         return await _visitor(request, token)
     owner = await authenticate_request(request, authorization_of(request))
     request.state.authenticated = True  # for app.rate_limits
-    require_scope(owner.scopes, needed_scope(request.method, request.scope["route"].path))
+    require_scopes(owner.scopes, needed_scopes(request.method, request.scope["route"].path))
     if not admitted_of(request).count_as_owner(owner.owner_id):
         raise over_capacity()
     return owner
@@ -157,8 +157,8 @@ async def _visitor(request: Request, token: str) -> Owner:
         shares.refuse(digest, error)
         raise
     request.state.share = share
+    request.state.authenticated = True  # for app.rate_limits
     require_shared(share, request)
-    admitted_of(request).owner_id = share.owner_id
     return Owner(owner_id=share.owner_id, key_id=share.id, scopes=frozenset(("read",)))
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from app.http.scopes import needed_scope
+from app.http.scopes import in_order, needed_scopes
 from iis_schemas.problems import Problem
 
 TAGS = {
@@ -64,8 +64,8 @@ def _build(app: FastAPI) -> dict[str, Any]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _split_description(operation)
-            needed = needed_scope(method.upper(), path)
-            operation["security"] = [{scheme: [needed] for scheme in choice} for choice in operation.get("security", [])]
+            needed = in_order(needed_scopes(method.upper(), path))
+            operation["security"] = [dict.fromkeys(choice, needed) for choice in operation.get("security", [])]
     return document
 
 

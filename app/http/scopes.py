@@ -2,7 +2,8 @@
 
 read   read all resources of the owner; queries that store at most an image for a day: explanations, interventions,
        predictions, nearest concepts, cost estimates of studies
-write  create, change and delete uploads, models, data sets, concept sets, jobs, studies and share links
+write  create, change and delete uploads, models, data sets, concept sets, jobs, studies and share links; to create a share link
+       `read` is required too, because its token reads
 admin  list, create, rotate and revoke API keys; manage webhooks
 """
 
@@ -26,26 +27,31 @@ QUERY_ROUTES = frozenset(
     )
 )
 """Routes whose POST changes nothing and requires the scope `read`."""
+TOKEN_ROUTES = frozenset(("/v1/shares",))
+"""Routes whose POST makes a token that reads; it requires `read` beside `write`."""
 ADMIN_PATHS = ("/v1/api-keys", "/v1/webhooks")
 
 
-def needed_scope(method: str, route: str) -> Scope:
-    """Scope that a request requires; `route` is the path template, with parameters in braces."""
+def needed_scopes(method: str, route: str) -> tuple[Scope, ...]:
+    """Scopes that a request requires, all of them; `route` is the path template, with parameters in braces."""
     if any(route == path or route.startswith(f"{path}/") for path in ADMIN_PATHS):
-        return "admin"
-    return "read" if method in SAFE_METHODS or route in QUERY_ROUTES else "write"
+        return ("admin",)
+    if method in SAFE_METHODS or route in QUERY_ROUTES:
+        return ("read",)
+    return ("write", "read") if route in TOKEN_ROUTES else ("write",)
 
 
-def require_scope(held: Collection[str], needed: Scope) -> None:
-    """Check that the required scope is among those of the key.
+def require_scopes(held: Collection[str], needed: Iterable[Scope]) -> None:
+    """Check that the required scopes are among those of the key.
 
     Raises
     ------
     Forbidden
     """
-    if needed not in held:
+    missing = next((scope for scope in needed if scope not in held), None)
+    if missing is not None:
         scopes = ", ".join(in_order(held))
-        raise Forbidden(f"This request needs a key with the scope {needed}; this key has: {scopes}.", code="scope_missing")
+        raise Forbidden(f"This request needs a key with the scope {missing}; this key has: {scopes}.", code="scope_missing")
 
 
 def in_order(scopes: Iterable[str]) -> list[Scope]:

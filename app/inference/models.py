@@ -65,8 +65,8 @@ def served_model(session: Session, owner_id: str, name: str, version: str | None
     versions = sorted(by_kept)
     if version is None:
         kept = choose_node(versions, listed[0].concept_count)
-    elif version.isascii() and version.isdecimal() and int(version) in by_kept:
-        kept = int(version)
+    elif version in (named := {str(each): each for each in versions}):
+        kept = named[version]
     else:
         raise NotFound(f"Model {name} has no version {version[:40]}; its versions are {', '.join(map(str, versions))}.")
     found = predictors.find_predictor(session, owner_id, by_kept[kept])

@@ -20,7 +20,7 @@ from app.http.worker_answers import ask_worker
 from app.inference.models import served_model
 from app.inference.tensors import images_in, outputs_of, requested_outputs, requested_top
 from app.predictors import service as predictors
-from iis_schemas.faults import fault_sentences
+from iis_schemas.faults import fault_sentence
 from iis_schemas.health import Ready
 from iis_schemas.inference import InferenceRequest, InferenceResponse, ModelMetadata, ModelReady, ServerLive, ServerMetadata, ServerReady
 
@@ -89,7 +89,7 @@ async def infer(
     finally:
         await admitted_of(request).run(lambda: drop_images(sessions, owner.owner_id, images))
     view = await run_in_threadpool(predictors.predictions_view, session, owner.owner_id, found, filenames, answer)
-    outputs = outputs_of(asked, view.data)
+    outputs = await run_in_threadpool(outputs_of, asked, view.data)
     return InferenceResponse(model_name=found.view.job, model_version=str(found.view.kept), id=asked.id, outputs=outputs)
 
 
@@ -101,4 +101,4 @@ def _parsed(body: bytes) -> InferenceRequest:
     try:
         return InferenceRequest.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidInput(fault_sentences(error, InferenceRequest)[0], param="body") from error
+        raise InvalidInput(fault_sentence(error, InferenceRequest), param="body") from error

@@ -64,13 +64,16 @@ def requested_outputs(request: InferenceRequest) -> list[TensorMetadata]:
     Raises
     ------
     InvalidInput
-        For an unknown output.
+        For an unknown output, or one that is named twice.
     """
     known = {one.name: one for one in OUTPUTS}
     for one in request.outputs or ():
         if one.name not in known:
             raise InvalidInput(f"The model has no output {one.name[:80]}; its outputs are {', '.join(known)}.", param="outputs")
-    return list(OUTPUTS) if request.outputs is None else [known[one.name] for one in request.outputs]
+    names = [one.name for one in request.outputs or ()]
+    if len(set(names)) < len(names):
+        raise InvalidInput("The request names an output twice; name each once.", param="outputs")
+    return list(OUTPUTS) if request.outputs is None else [known[name] for name in names]
 
 
 def outputs_of(request: InferenceRequest, predictions: Sequence[PredictionView]) -> list[ResponseOutput]:

@@ -44,23 +44,25 @@ local function take(bucket, burst, rate, min_ttl)
   return passes, tostring(tokens)
 end
 """
-# KEYS: buckets of the API key, of the address and of its failures. ARGV: 1 if a key was sent, 1 if failures count, burst and rate of each
-# bucket, TTL of a known key. Returns the bucket used, 1 if the request passes, tokens left.
+# KEYS: buckets of the secret, of the address and of its failures. ARGV: 1 if a known secret has a bucket of its own (API keys have), 1 if
+# failures count, burst and rate of each bucket, TTL of a known secret. Returns the bucket used, 1 if the request passes, tokens left, 1 if
+# the secret is known.
 ADMIT = f"""{TAKE}
 local number = {{}}
 for i = 1, #ARGV do number[i] = tonumber(ARGV[i]) end
-if number[1] == 1 and redis.call('HEXISTS', KEYS[1], 'known') == 1 then
+local known = redis.call('HEXISTS', KEYS[1], 'known')
+if known == 1 and number[1] == 1 then
   local passes, tokens = take(KEYS[1], number[3], number[4], number[9])
-  return {{'key', passes, tokens}}
+  return {{'key', passes, tokens, known}}
 end
-if number[2] == 1 and number[8] > 0 then
+if known == 0 and number[2] == 1 and number[8] > 0 then
   local tokens = held(KEYS[3], number[7], number[8])
-  if tokens < 1 then return {{'failures', 0, tostring(tokens)}} end
+  if tokens < 1 then return {{'failures', 0, tostring(tokens), known}} end
 end
 local passes, tokens = take(KEYS[2], number[5], number[6], 0)
-return {{'address', passes, tokens}}
+return {{'address', passes, tokens, known}}
 """
-# KEYS: bucket of the failures of an address, bucket of the failed key, marker of its failure. ARGV: 1 if a key was sent, burst and rate of
+# KEYS: bucket of the failures of an address, bucket of the failed secret, marker of its failure. ARGV: 1 if one was sent, burst and rate of
 # failures, TTL of the marker.
 FAIL = f"""{TAKE}
 if ARGV[1] == '1' then
@@ -96,11 +98,13 @@ class Admission:
     bucket : key for a known key; address for a missing or unknown key; failures if the address has failed too often
     passes : whether the request may run
     tokens : tokens left; None if the bucket has no limit
+    known : whether the secret has authenticated within a day
     """
 
     bucket: Literal["key", "address", "failures"]
     passes: bool
     tokens: float | None
+    known: bool
 
 
 class _Client:
@@ -128,32 +132,33 @@ class Buckets:
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
         self._open_until: float | None = None  # circuit breaker
 
-    async def admit(self, key: str | None, address: str, *, counts_failures: bool) -> Admission | None:
+    async def admit(self, secret: str | None, address: str, *, has_own_bucket: bool, counts_failures: bool) -> Admission | None:
         """Take a token for a request; None if Redis is unavailable.
 
         A key that authenticated within a day has its own bucket. Other keys share the bucket of the address, so that invented keys
-        create no buckets.
+        create no buckets; so do tokens of share links, but known ones pass when their address has failed too often.
 
         Parameters
         ----------
-        key : digest of the API key sent, if any
+        secret : digest of the API key or token sent, if any
         address : client address
+        has_own_bucket : whether the secret is an API key
         counts_failures : whether to refuse the request if the address has failed too often; False for requests without a key
         """
-        names = [f"iis:rate:key:{key}", f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
-        numbers = [int(key is not None), int(counts_failures)]
+        names = [f"iis:rate:key:{secret}", f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
+        numbers = [int(has_own_bucket), int(counts_failures)]
         numbers += [number for limit in self.limits.values() for number in (limit.burst, limit.per_second)]
         answer = await self._call(lambda client: client.admit(keys=names, args=[*numbers, KNOWN_KEY_TTL_SECONDS]))
         if answer is None:
             return None
-        bucket, passes, tokens = answer
-        return Admission(bucket.decode(), passes == 1, float(tokens) if tokens else None)
+        bucket, passes, tokens, known = answer
+        return Admission(bucket.decode(), passes == 1, float(tokens) if tokens else None, known == 1)
 
-    async def remember(self, key: str) -> None:
-        """Give an authenticated key its own bucket."""
+    async def remember(self, secret: str) -> None:
+        """Mark an authenticated API key or token as known."""
 
         async def mark_known(client: _Client) -> None:
-            name = f"iis:rate:key:{key}"
+            name = f"iis:rate:key:{secret}"
             pipeline = client.redis.pipeline(transaction=False)
             pipeline.hset(name, "known", "1")
             pipeline.expire(name, KNOWN_KEY_TTL_SECONDS)
@@ -161,11 +166,11 @@ class Buckets:
 
         await self._call(mark_known)
 
-    async def fail(self, key: str | None, address: str) -> None:
-        """Count a failed authentication against an address: one key once per FAILED_KEY_TTL_SECONDS, the sign-in form each time."""
-        names = [f"iis:rate:failures:{address}", f"iis:rate:key:{key}", f"iis:rate:failed:{key}"]
+    async def fail(self, secret: str | None, address: str) -> None:
+        """Count a failed authentication against an address: one secret once per FAILED_KEY_TTL_SECONDS, the sign-in form each time."""
+        names = [f"iis:rate:failures:{address}", f"iis:rate:key:{secret}", f"iis:rate:failed:{secret}"]
         limit = self.limits["failures"]
-        numbers = [int(key is not None), limit.burst, limit.per_second, FAILED_KEY_TTL_SECONDS]
+        numbers = [int(secret is not None), limit.burst, limit.per_second, FAILED_KEY_TTL_SECONDS]
         await self._call(lambda client: client.fail(keys=names, args=numbers))
 
     async def close(self) -> None:

@@ -33,18 +33,19 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
             return
         client: Client = scope["state"]["client"]
-        key, address = client.key_digest, client.address
-        authenticates = key is not None or client.sends_token or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
-        admission = await self.buckets.admit(key, address, counts_failures=authenticates)
+        key, token, address = client.key_digest, client.token_digest, client.address
+        secret = key or token
+        authenticates = secret is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
+        admission = await self.buckets.admit(secret, address, has_own_bucket=key is not None, counts_failures=authenticates)
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if admission is not None:
                     MutableHeaders(scope=message).update(self._headers(admission))
                 if authenticates and message["status"] == UNAUTHORIZED:
-                    await self.buckets.fail(key, address)
-                elif key is not None and _is_authenticated(scope) and (admission is None or admission.bucket != "key"):
-                    await self.buckets.remember(key)
+                    await self.buckets.fail(secret, address)
+                elif secret is not None and _is_authenticated(scope) and (admission is None or not admission.known):
+                    await self.buckets.remember(secret)
             await send(message)
 
         if admission is not None and not admission.passes:

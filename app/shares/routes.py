@@ -56,7 +56,7 @@ def list_shares(
 def get_share(share_id: str, request: Request, session: SessionDep, owner: OwnerDep) -> Response:
     """Get a share link.
 
-    The link's own token may read this too, and the addresses in `links`.
+    The link's own token may read this too, and the addresses in `links` except `job`.
     """
     share = ShareRepository(session, owner.owner_id).get(share_id)
     return respond(request, service.views_of(session, owner.owner_id, [share])[0])

@@ -15,10 +15,12 @@ from app.errors import QuotaExceeded
 from app.explanations.concept_fields import concepts_in
 from app.explanations.service import explainable_job
 from app.http.share_access import new_token, token_digest
+from app.jobs.repository import JobRepository
 from app.jobs.service import succeeded_job
 from app.settings import Settings
 from app.shares.repository import ShareRepository
 from app.shares.views import view_of
+from app.studies.repository import StudyRepository
 from app.studies.service import require_rows
 from iis_schemas.shares import ShareCreate, ShareView
 
@@ -70,6 +72,7 @@ def create_share(
     QuotaExceeded
         When the owner has `MAX_SHARES`.
     """
+    _hold(session, owner_id, request)
     require_shareable(session, owner_id, request)
     contents = {} if answer is None else _contents(session, owner_id, request, answer)
     shares = ShareRepository(session, owner_id)
@@ -98,6 +101,14 @@ def views_of(session: Session, owner_id: str, rows: Sequence[Share]) -> list[Sha
     jobs = shares.jobs({row.job_id for row in rows if row.job_id is not None})
     studies = shares.studies({row.study_id for row in rows if row.study_id is not None})
     return [view_of(row, jobs.get(row.job_id or ""), studies.get(row.study_id or "")) for row in rows]
+
+
+def _hold(session: Session, owner_id: str, request: ShareCreate) -> None:
+    """Prevent the deletion of the job or study that a link refers to until the commit."""
+    if request.study is not None:
+        StudyRepository(session, owner_id).hold(request.study)
+    elif request.job is not None:
+        JobRepository(session, owner_id).hold(request.job)
 
 
 def _contents(session: Session, owner_id: str, request: ShareCreate, answer: dict[str, Any]) -> dict[str, Any]:

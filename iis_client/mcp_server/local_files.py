@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iis_client.errors import ConfigurationError
+from iis_client.transport.packing import files_in
 
 
 class LocalFiles:
@@ -25,17 +26,18 @@ class LocalFiles:
         Raises
         ------
         ConfigurationError
-            When it is outside of all folders, or does not exist.
+            When it, or a file that an upload of the folder contains, is outside of all folders, or when it does not exist.
+        LocalFileError
+            When the folder has no files.
         """
         base = self._folders[0] if self._folders else Path()
         found = (base / Path(path).expanduser()).resolve()
-        if not any(found.is_relative_to(folder) for folder in self._folders):
-            named = ", ".join(map(str, self._folders)) or "none"
-            raise ConfigurationError(
-                f"{path} is outside of the folders whose files may be sent ({named}); start the server with iis mcp --folder FOLDER."
-            )
+        self._require_inside(found, path)
         if not found.exists():
             raise ConfigurationError(f"There is no file or folder {found}.")
+        if found.is_dir():
+            for file in files_in(found):  # packing follows links
+                self._require_inside(file.resolve(), str(file))
         return found
 
     def has(self, path: str) -> bool:
@@ -44,3 +46,10 @@ class LocalFiles:
             return self.resolve(path).exists()
         except ConfigurationError:
             return False
+
+    def _require_inside(self, resolved: Path, path: str) -> None:
+        if not any(resolved.is_relative_to(folder) for folder in self._folders):
+            named = ", ".join(map(str, self._folders)) or "none"
+            raise ConfigurationError(
+                f"{path} is outside of the folders whose files may be sent ({named}); start the server with iis mcp --folder FOLDER."
+            )

@@ -50,7 +50,7 @@ class Tools:
         name: Annotated[str | None, Field(description="Name of the job, to find it by")] = None,
     ) -> dict[str, Any]:
         """Submit a job that scores how interpretable the representation of a vision model is. Continue with `wait`."""
-        model_id = None if model is None else self._model(model, checkpoint)
+        model_id = self._model(model, checkpoint)
         dataset_id = self._dataset(dataset)
         job = self._client.score(model_id, dataset_id, {"kind": library, "concept_count": concept_count}, name=name)
         return job_answer(job, self._client.base_url)
@@ -103,11 +103,11 @@ class Tools:
         explanation = self._client.explain(found, given, kept=kept, top=top, contrast=contrast)
         return explanation_answer(explanation, self._client.base_url)
 
-    def _model(self, model: str, checkpoint: str | None) -> str:
-        if ":" not in model:
+    def _model(self, model: str | None, checkpoint: str | None) -> str | None:
+        if model is None or ":" not in model:
             if checkpoint is not None:
-                raise ConfigurationError(f"A checkpoint needs an architecture such as timm:resnet18 as `model`, not {model}.")
-            return self._client.find_id("model", model)
+                raise ConfigurationError(f"A checkpoint needs an architecture such as timm:resnet18 as `model`, not {model or 'none'}.")
+            return None if model is None else self._client.find_id("model", model)
         path = None if checkpoint is None else self._files.resolve(checkpoint)
         return self._client.wait_until_ready(self._client.create_model(model, checkpoint=path), CALL_SECONDS).id
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from iis_client.errors import ConfigurationError, UnexpectedAnswerError
-from iis_schemas.faults import fault_sentences
+from iis_schemas.faults import fault_sentence
 
 Request = TypeVar("Request", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -42,7 +42,7 @@ def build_request(model: type[Request], fields: Mapping[str, Any]) -> Request:
     try:
         return model.model_validate(without_none(fields))
     except ValidationError as error:
-        raise ConfigurationError(fault_sentences(error, model)[0]) from error
+        raise ConfigurationError(fault_sentence(error, model)) from error
 
 
 def request_body(request: BaseModel) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def parse_answer(model: type[Answer], payload: Any) -> Answer:
     try:
         return model.model_validate(payload, extra="allow")
     except ValidationError as error:
-        fault = fault_sentences(error, model)[0]
+        fault = fault_sentence(error, model)
         raise UnexpectedAnswerError(
             f"The service's answer does not match this version of the client; install the service's version. ({fault})"
         ) from error

@@ -128,8 +128,8 @@ class NoveltyView(BaseModel):
 
     distance: float
     typical_distance: float = Field(description="Median over these training images of the distance to the nearest other")
-    p_value: float = Field(description="Share of these training images that are as far from the others: (1 + their number) / (1 + all)")
-    unlike: bool = Field(description="Whether p_value is below 0.01: the explanation then says little")
+    p_value: float = Field(description="Conformal p-value, (1 + k) / (1 + n): k of the n training images are as far from the others")
+    unlike: bool = Field(description="Whether p_value is below 0.01, which takes n of 100 or more: the explanation then says little")
     training_images: int = Field(description="Number of training images compared")
 
 

@@ -1,6 +1,6 @@
 """The study file (YAML), its grid, and the request that it becomes. Its models and data sets: iis_schemas.studies.sources.
 
-The client reads the YAML, calls `StudyFile.model_validate`, and shows `fault_sentences` of a ValidationError; relative paths are
+The client reads the YAML, calls `StudyFile.model_validate`, and shows the `fault_sentence` of a ValidationError; relative paths are
 relative to the file.
 """
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from iis_schemas.faults import fault_sentences
+from iis_schemas.faults import fault_sentence
 from iis_schemas.studies.file import StudyFile, require_addable_file, require_whole_file
 from iis_schemas.studies.grids import count_cells
 from iis_schemas.studies.rules import GridFault
@@ -42,10 +42,10 @@ def file_of(**changed: Any) -> StudyFile:
     return StudyFile.model_validate({**SMALL, **changed})
 
 
-def faults_of(**changed: Any) -> list[str]:
+def refusal_of(**changed: Any) -> ValidationError:
     with pytest.raises(ValidationError) as refused:
         file_of(**changed)
-    return fault_sentences(refused.value, StudyFile)
+    return refused.value
 
 
 def test_each_shipped_file_has_as_many_jobs_as_its_grid_has_cells() -> None:
@@ -83,8 +83,8 @@ def test_layers_are_written_out_as_models_of_one_family() -> None:
     first, second = file_of(models=[network]).models
     assert (first.layer, first.pooling, first.shown, first.family) == ("layer1", "all", "net at layer1", "net")
     assert (second.layer, second.path, second.shown, second.family) == ("layer4", "runs/net.safetensors", "net at layer4", "net")
-    assert "give one of both" in faults_of(models=[{**network, "layer": "layer2"}])[0]
-    assert "leave out layers" in faults_of(models=[{"id": "mdl_1", "layers": ["layer1"]}])[0]
+    assert "give one of both" in fault_sentence(refusal_of(models=[{**network, "layer": "layer2"}]), StudyFile)
+    assert "leave out layers" in fault_sentence(refusal_of(models=[{"id": "mdl_1", "layers": ["layer1"]}]), StudyFile)
 
 
 def test_a_manifest_is_a_table_beside_the_images_or_among_them() -> None:
@@ -98,9 +98,11 @@ def test_a_manifest_is_a_table_beside_the_images_or_among_them() -> None:
     assert (beside.manifest.path, beside.manifest.columns) == ("labels.csv", {"label_column": "kind"})
     assert among.manifest is not None
     assert (among.manifest.inside, among.manifest.columns) == ("lists/a.csv", {})
-    assert "names images of a path or a server_path" in faults_of(datasets=[{"features": "a.npz", "manifest": {"path": "b.csv"}}])[0]
-    assert "exactly one of path, inside" in faults_of(datasets=[{"path": "flat", "manifest": {}}])[0]
-    assert "leave out manifest" in faults_of(datasets=[{"id": "dst_1", "manifest": {"path": "b.csv"}}])[0]
+    assert "names images of a path or a server_path" in fault_sentence(
+        refusal_of(datasets=[{"features": "a.npz", "manifest": {"path": "b.csv"}}]), StudyFile
+    )
+    assert "exactly one of path, inside" in fault_sentence(refusal_of(datasets=[{"path": "flat", "manifest": {}}]), StudyFile)
+    assert "leave out manifest" in fault_sentence(refusal_of(datasets=[{"id": "dst_1", "manifest": {"path": "b.csv"}}]), StudyFile)
 
 
 def test_data_sets_come_from_folders_files_of_features_servers_the_hub_and_ids() -> None:
@@ -179,23 +181,23 @@ def test_only_libraries_cut_from_images_are_counted_per_library_data_set() -> No
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence_with_the_path_of_its_key(changed: dict[str, Any], sentence: str) -> None:
-    (found,) = faults_of(**changed)
+    refusal = refusal_of(**changed)
+    assert refusal.error_count() == 1
+    found = fault_sentence(refusal, StudyFile)
     assert sentence in found
     assert "\n" not in found
 
 
-def test_each_error_has_a_message() -> None:
-    assert faults_of(protocol="fast", elements={"kind": "pixels"}, seeds=[-1]) == [
-        "seeds[0] must be greater than or equal to 0, not -1.",
-        "protocol must be 'exact' or 'reference', not 'fast'.",
-        "elements.kind must be 'patches', 'segments' or 'patches_and_segments', not 'pixels'.",
-    ]
+def test_the_sentence_of_several_errors_is_that_of_the_first() -> None:
+    refusal = refusal_of(protocol="fast", elements={"kind": "pixels"}, seeds=[-1])
+    assert refusal.error_count() == 3
+    assert fault_sentence(refusal, StudyFile) == "seeds[0] must be greater than or equal to 0, not -1."
 
 
 def test_a_file_that_is_not_a_mapping_is_refused() -> None:
     with pytest.raises(ValidationError) as refused:
         StudyFile.model_validate(["models"])
-    assert fault_sentences(refused.value, StudyFile) == ["The file must be a mapping of keys to values, not a list of 1."]
+    assert fault_sentence(refused.value, StudyFile) == "The file must be a mapping of keys to values, not a list of 1."
 
 
 @pytest.mark.parametrize(

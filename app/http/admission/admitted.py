@@ -24,7 +24,7 @@ class Admitted:
     Attributes
     ----------
     client : whose requests in flight are counted together: an address or an API key, after authentication the owner of the key
-    owner_id : owner of the API key once it is authenticated; slots are given to owners in turn
+    owner_id : owner of the API key once it is authenticated; slots are given to owners in turn, and to visitors of share links by address
     """
 
     def __init__(self, capacity: Capacity, client: str) -> None:

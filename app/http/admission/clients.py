@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from app.http.admission.known_keys import KnownKeys
 from app.http.key_text import KEY_COOKIE, checksum_holds, digest_of, secret_in
-from app.http.share_access import token_in
+from app.http.share_access import token_digest, token_in
 
 IPV6_HOST_BITS = 64  # clients control a whole /64, so the limit applies to the network
 
@@ -25,13 +25,13 @@ class Client:
     address : as `address_of`
     key_digest : digest of the API key sent, None without a key
     has_checksum : whether the key's checksum is right; None for a key without one, or no key
-    sends_token : whether the token of a share link is sent instead of a key; such requests count under their address
+    token_digest : digest of the token of a share link, sent instead of a key; such requests count under their address
     """
 
     address: str
     key_digest: str | None
     has_checksum: bool | None
-    sends_token: bool = False
+    token_digest: str | None = None
 
 
 def client_of(scope: Scope, api_key_secret: str) -> Client:
@@ -45,7 +45,8 @@ def client_of(scope: Scope, api_key_secret: str) -> Client:
             cookie = cookie_parser(value.decode("latin-1")).get(KEY_COOKIE)
     secret = secret_in(f"Bearer {cookie}" if authorization is None and cookie is not None else authorization)
     if secret is None:
-        return Client(address_of(scope), None, None, sends_token=token_in(authorization) is not None)
+        token = token_in(authorization)
+        return Client(address_of(scope), None, None, None if token is None else token_digest(token, api_key_secret))
     return Client(address_of(scope), digest_of(secret, api_key_secret), checksum_holds(secret, api_key_secret))
 
 

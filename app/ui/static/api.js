@@ -1,9 +1,9 @@
 // Requests to the API. Authentication is by a cookie that scripts cannot read, or by the token of a share link.
 
-import { ApiProblem, ServiceUnreachable, isAbort } from "./errors.js";
+import { ServiceUnreachable, isAbort, problemOf } from "./errors.js";
 import { isShared, shareHeaders } from "./share_access.js";
 
-/** @import { Page, Problem } from "../types.d.ts" */
+/** @import { Page } from "../types.d.ts" */
 
 /**
  * @typedef {object} RequestOptions
@@ -43,18 +43,10 @@ export async function request(method, path, { body, json, headers, signal } = {}
  * @param {number} status
  * @param {string} text
  * @param {string | null} retryAfter
- * @returns {ApiProblem}
  */
 export function parseProblem(status, text, retryAfter) {
   if (status === 401 && !isShared()) redirectToSignIn();
-  /** @type {Problem} */
-  let problem;
-  try {
-    problem = JSON.parse(text);
-  } catch {
-    problem = { detail: `The service responded with status ${status} and no details.` };
-  }
-  return new ApiProblem(status, problem, Number(retryAfter) || null);
+  return problemOf(status, text, retryAfter);
 }
 
 function redirectToSignIn() {

@@ -44,7 +44,7 @@ function flatten(children) {
  * @returns {HTMLElementTagNameMap[Name]}
  */
 export function el(name, attributes = {}, ...children) {
-  const [made, given] = isShared() ? sharedElement(name, attributes) : [name, attributes];
+  const [made, given] = isShared() ? sharedElement(name, attributes, showOutcome) : [name, attributes];
   const node = document.createElement(made);
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined || value === null || value === false) continue;
@@ -107,6 +107,17 @@ export function errorNotice(error, retry) {
   const request = requestId ? el("p", { class: "help" }, `Request ${requestId}`) : null;
   const button = retry ? el("button", { type: "button", onclick: retry }, "Try again") : null;
   return el("div", { class: "notice error", role: "alert" }, el("p", {}, message), request, button);
+}
+
+/**
+ * Show after a button why its download failed; remove the message of an earlier failure.
+ * @param {HTMLElement} button
+ * @param {unknown} error
+ */
+function showOutcome(button, error) {
+  const next = button.nextElementSibling;
+  if (next?.matches(".notice.error")) next.remove();
+  if (error !== null) button.after(errorNotice(error));
 }
 
 /**

@@ -31,6 +31,23 @@ export class ApiProblem extends PageError {
   }
 }
 
+/**
+ * The error for a response that is not 2xx.
+ * @param {number} status
+ * @param {string} text of the response
+ * @param {string | null} retryAfter header
+ */
+export function problemOf(status, text, retryAfter) {
+  /** @type {Problem} */
+  let problem;
+  try {
+    problem = JSON.parse(text);
+  } catch {
+    problem = { detail: `The service responded with status ${status} and no details.` };
+  }
+  return new ApiProblem(status, problem, Number(retryAfter) || null);
+}
+
 export class ServiceUnreachable extends PageError {
   constructor() {
     super("The service does not respond. Check that it is running, then try again.");

@@ -1,9 +1,11 @@
 // Sentences about an explanation: agreement, correctness, logit, counterfactual, heat maps.
 
 import { conceptName } from "./concept_names.js";
-import { formatNumber, formatPercent, isMissing } from "./formatting.js";
+import { formatCount, formatNumber, formatPercent, isMissing } from "./formatting.js";
 
 /** @import { ClassProbability, CurveNode, Explanation, InterventionResult, Novelty } from "../types.d.ts" */
+
+const MIN_COMPARED = 100; // training images; with fewer, p cannot be below 0.01
 
 /** @param {Pick<Explanation, "representation" | "interpretation" | "agree">} explanation */
 export function describeAgreement({ representation, interpretation, agree }) {
@@ -102,8 +104,10 @@ export function describePeak(values) {
  * Distance of an image from the training images, as a sentence.
  * @param {Novelty} novelty
  */
-export function describeNovelty({ distance, typical_distance: typical, p_value: share, unlike }) {
+export function describeNovelty({ distance, typical_distance: typical, p_value: p, unlike, training_images: compared }) {
   const distances = `the distance of its representation to the nearest training image is ${formatNumber(distance)}, that of training images typically ${formatNumber(typical)}`;
-  if (unlike) return `This image is unlike the training images: ${distances}. Fewer than 1 % of them are as far from the others, so the explanation may say little.`;
-  return `Like the training images: ${distances}; ${formatPercent(share)} of them are as far from the others.`;
+  if (compared < MIN_COMPARED) return `${formatCount(compared, "training image is", "training images are")} too few to judge whether this image is unlike them: ${distances}.`;
+  const significance = p < 0.001 ? "p < 0.001" : `p = ${formatNumber(p)}`;
+  if (unlike) return `This image is unlike the training images (${significance}): ${distances}. The explanation may say little.`;
+  return `Not unlike the training images (${significance}): ${distances}.`;
 }

@@ -2,6 +2,7 @@
 
 import { request } from "./api.js";
 import { announce, buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
+import { latestOnly } from "./latest_load.js";
 import { installFilters } from "./list_filters.js";
 import { showTools } from "./page_tools.js";
 
@@ -60,9 +61,15 @@ export async function showItems({ nouns, filters, json, load, row, empty }) {
     return made;
   }
 
-  /** @param {string | null} from */
+  const loadLatest = latestOnly(load);
+
+  /**
+   * The rows of a page; null where a later load has begun.
+   * @param {string | null} from
+   */
   async function loadRows(from) {
-    const page = await load(values(), from);
+    const page = await loadLatest(values(), from);
+    if (page === null) return null;
     next = page.next;
     more.hidden = next === null;
     return page.items.map(node);
@@ -73,6 +80,7 @@ export async function showItems({ nouns, filters, json, load, row, empty }) {
     showTools(json(values()));
     return loadInto(region, `Loading your ${nouns} …`, async () => {
       const rows = await loadRows(null);
+      if (rows === null) return null; // loadInto discards it too
       if (rows.length) return el("ol", { class: "job-list", id: "item-list" }, rows);
       if (Object.values(values()).some(Boolean)) return emptyState(`No matching ${nouns}`, `None of your ${nouns} matches the filters.`);
       return emptyState(`No ${nouns} yet`, empty);
@@ -84,6 +92,7 @@ export async function showItems({ nouns, filters, json, load, row, empty }) {
     more.disabled = true;
     try {
       const rows = await loadRows(next);
+      if (rows === null) return;
       byId("item-list").append(...rows);
       rows[0]?.querySelector("a")?.focus();
     } catch (error) {

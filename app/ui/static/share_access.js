@@ -1,8 +1,12 @@
 // Access by the token of a share link: requests carry it, pictures and downloads are fetched with it, and links to other pages are text.
 
+import { ServiceUnreachable, problemOf } from "./errors.js";
+
 const MAX_FETCHES = 4; // at once: a worker makes most pictures
 const MAX_ATTEMPTS = 4;
-const BUSY = 503;
+const BUSY_STATUSES = [429, 503];
+
+/** @typedef {(button: HTMLElement, error: unknown) => void} ShowOutcome of a download; `error` is null where it succeeded */
 
 /** @type {string | null} */
 let token = null;
@@ -27,13 +31,16 @@ export const shareHeaders = () => (token === null ? {} : { Authorization: `Beare
  * The element to make on a shared page: a link to a file becomes a button that saves it, a link to another page its text.
  * @param {string} name
  * @param {Record<string, unknown>} attributes
+ * @param {ShowOutcome} showOutcome
  * @returns {[name: string, attributes: Record<string, unknown>]}
  */
-export function sharedElement(name, attributes) {
+export function sharedElement(name, attributes, showOutcome) {
   if (name !== "a" || typeof attributes.href !== "string" || !attributes.href.startsWith("/")) return [name, attributes];
   const { href, download, "aria-keyshortcuts": _, ...others } = attributes;
   if (!href.startsWith("/v1/")) return ["span", others];
-  return ["button", { ...others, type: "button", class: "subtle", onclick: () => save(href, String(download || href.split("?")[0].split("/").at(-1))) }];
+  const filename = String(download || href.split("?")[0].split("/").at(-1));
+  const onclick = (/** @type {Event} */ event) => save(href, filename, /** @type {HTMLElement} */ (event.currentTarget), showOutcome);
+  return ["button", { ...others, type: "button", class: "subtle", onclick }];
 }
 
 /**
@@ -54,12 +61,20 @@ export async function showPicture(image, address) {
 /**
  * @param {string} address
  * @param {string} filename
+ * @param {HTMLElement} button
+ * @param {ShowOutcome} showOutcome
  */
-async function save(address, filename) {
-  const link = document.createElement("a");
-  link.href = await fetchFile(address);
-  link.download = filename;
-  link.click();
+async function save(address, filename, button, showOutcome) {
+  try {
+    const content = await fetchFile(address);
+    const link = document.createElement("a");
+    link.href = content;
+    link.download = filename;
+    link.click();
+    showOutcome(button, null);
+  } catch (error) {
+    showOutcome(button, error);
+  }
 }
 
 /**
@@ -71,10 +86,13 @@ async function fetchFile(address) {
   fetching++;
   try {
     for (let attempt = 1; ; attempt++) {
-      const response = await fetch(address, { headers: shareHeaders(), credentials: "omit", cache: "no-store" });
+      const response = await fetch(address, { headers: shareHeaders(), credentials: "omit", cache: "no-store" }).catch(() => {
+        throw new ServiceUnreachable();
+      });
       if (response.ok) return URL.createObjectURL(await response.blob());
-      if (response.status !== BUSY || attempt === MAX_ATTEMPTS) throw new Error(`${address}: ${response.status}`);
-      await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(response.headers.get("Retry-After")) || 2)));
+      const retryAfter = response.headers.get("Retry-After");
+      if (!BUSY_STATUSES.includes(response.status) || attempt === MAX_ATTEMPTS) throw problemOf(response.status, await response.text(), retryAfter);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(retryAfter) || 2)));
     }
   } finally {
     fetching--;

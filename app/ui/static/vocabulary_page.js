@@ -20,7 +20,8 @@ await loadInto(byId("resource"), "Loading the vocabulary …", async () => {
   document.title = `${escapeInvisible(set.name)} · ${document.title}`;
   showTools(address);
   const number = Number(new URLSearchParams(location.search).get("version")) || set.latest_version;
-  const shown = versions.data.find((version) => version.number === number) ?? versions.data[0];
+  /** @type {ConceptSetVersion} */
+  const shown = versions.data.find((version) => version.number === number) ?? (await get(`${address}/versions/${number}`));
   return [versionsSection(versions.data, shown), phrasesSection(shown), droppedSection(shown), set.origin === "uploaded" ? deletionSection(set) : null];
 });
 

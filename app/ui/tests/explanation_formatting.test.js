@@ -103,3 +103,16 @@ test("the peak of a heat map is described by its place and sign", () => {
 test("a node is described by its concepts and sparsity", () => {
   assert.equal(sentences.describeNode({ kept: 20, sparsity: 0.9 }, 200), "20 of 200 concepts kept, sparsity 0.90");
 });
+
+test("novelty has its p-value and distances, and no judgement from few training images", () => {
+  const novelty = { distance: 5.2, typical_distance: 4.8, p_value: 0.41, unlike: false, training_images: 2048 };
+  const distances = "the distance of its representation to the nearest training image is 5.200, that of training images typically 4.800";
+  assert.equal(sentences.describeNovelty(novelty), `Not unlike the training images (p = 0.410): ${distances}.`);
+  assert.equal(
+    sentences.describeNovelty({ ...novelty, p_value: 1 / 2049, unlike: true }),
+    `This image is unlike the training images (p < 0.001): ${distances}. The explanation may say little.`,
+  );
+  const few = `99 training images are too few to judge whether this image is unlike them: ${distances}.`;
+  assert.equal(sentences.describeNovelty({ ...novelty, p_value: 0.01, training_images: 99 }), few);
+  assert.match(sentences.describeNovelty({ ...novelty, p_value: 1 / 101, unlike: true, training_images: 100 }), /^This image is unlike .*p = 0.010/);
+});

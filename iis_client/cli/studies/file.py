@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from iis_client.cli.settings.vocabulary_options import PHRASE_SUFFIXES, VocabularySource, parse_vocabulary
 from iis_client.errors import ConfigurationError, LocalFileError
-from iis_schemas.faults import fault_sentences
+from iis_schemas.faults import fault_sentence
 from iis_schemas.studies.file import FROM_CLASSES, Source, StudyFile, require_addable_file, require_whole_file
 from iis_schemas.studies.rules import GridFault
 from iis_schemas.studies.sources import FileDataset, FileModel, FileVlm
@@ -73,7 +73,7 @@ def read_study(path: Path) -> LocalStudy:
     try:
         content = StudyFile.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError(f"{path.name}: {fault_sentences(error, StudyFile)[0]}") from error
+        raise ConfigurationError(f"{path.name}: {fault_sentence(error, StudyFile)}") from error
     return LocalStudy(path, content, _vocabulary(path, content.vocabulary))
 
 

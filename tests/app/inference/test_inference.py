@@ -43,7 +43,7 @@ def test_refusals_are_in_the_form_of_the_protocol(client: TestClient, rows: Rows
     refusals = [
         (client.get(f"/v2/models/{job}", headers={"Authorization": ""}), 401),
         (client.get("/v2/models/job_00000000000000000000000000"), 404),
-        (client.get(f"/v2/models/{job}/versions/3"), 404),
+        *((client.get(f"/v2/models/{job}/versions/{version}"), 404) for version in ("3", "02", "9" * 5000)),
         (client.get(f"/v2/models/{job}/metadata"), 404),
         (client.get(f"/v2/models/{job}/metadata", headers={"Accept": "text/html"}), 404),
         (client.get(f"/v2/models/{unfinished}/ready"), 409),
@@ -74,6 +74,10 @@ def test_refusals_are_in_the_form_of_the_protocol(client: TestClient, rows: Rows
         ({"inputs": [IMAGE], "parameters": {"top": 0}}, "whole number from 1 to 100"),
         ({"inputs": [IMAGE], "parameters": {"top": True}}, "whole number from 1 to 100"),
         ({"inputs": [IMAGE], "outputs": [{"name": "logits"}]}, "no output logits"),
+        ({"inputs": [IMAGE], "outputs": [{"name": "label"}, {"name": "concepts"}, {"name": "label"}]}, "names an output twice"),
+        ({"inputs": [IMAGE], "outputs": [{"name": "label"}] * 9}, "outputs must have at most 8 items"),
+        ({"inputs": [IMAGE] * 9}, "inputs must have at most 8 items"),
+        ({"inputs": [{**IMAGE, "data": [""] * 1001}]}, "inputs[0].data must have at most 1000 items"),
     ],
 )
 def test_a_request_that_does_not_fit_is_refused_before_a_worker_is_asked(

@@ -111,6 +111,23 @@ def test_guessing_tokens_of_share_links_is_limited_by_address(start: Start) -> N
     assert [answer.status_code for answer in guesses] == [401, 401, 429]
 
 
+def test_repeated_failures_of_one_token_count_once_and_known_tokens_pass(start: Start, tenant: Tenant, rows: Rows) -> None:
+    client = start(failed_key_limit_burst=1, failed_key_limit_per_second=NO_REFILL)
+    job_id, _ = rows.succeeded_job()
+    made = client.post("/v1/shares", json={"job": job_id}, headers=tenant.headers).json()
+    visitor = {"Authorization": f"Bearer {made['token']}"}
+    old, older = ({"Authorization": f"Bearer iisshare_{secrets.token_hex(8)}"} for _ in range(2))
+    seen = client.get(made["links"]["self"], headers=visitor)
+    assert (seen.status_code, rate_limit_of(seen)[0]) == (200, "address")
+    assert [client.get("/v1/shares/shr_1", headers=old).status_code for _ in range(2)] == [401, 429], "the burst is spent"
+    assert client.get("/v1/shares/shr_1", headers=older).status_code == 429
+    assert client.get(made["links"]["self"], headers=visitor).status_code == 200
+    more = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)
+    assert {more.get("/v1/shares/shr_1", headers=old).status_code for _ in range(3)} == {401}
+    client.delete(made["links"]["self"], headers=tenant.headers)
+    assert [client.get(made["links"]["self"], headers=visitor).status_code for _ in range(2)] == [401, 429], "a revoked token is not known"
+
+
 def test_repeated_failures_of_one_key_count_once(start: Start, tenant: Tenant) -> None:
     """A client whose key has expired must not block other clients at its address."""
     client = start(failed_key_limit_burst=2, failed_key_limit_per_second=NO_REFILL)

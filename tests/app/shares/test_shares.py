@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
-from app.db.models import IdempotencyRecord, Share
+from app.db.models import IdempotencyRecord, Job, Share
 from app.db.session import SessionFactory
-from app.http.share_access import ShareRow, is_shared
+from app.http.admission.slots import Slots
+from app.http.share_access import ShareRow, is_shared, new_token
 from app.settings import Settings
 from app.shares.service import MAX_SHARES, create_share
 from iis_schemas.explanations.images import EXPLANATION_EXAMPLE
@@ -231,6 +234,51 @@ def test_things_of_other_owners_and_unfinished_jobs_are_not_shared(client: TestC
     for fields in ({"job": foreign}, {"job": foreign, "image": 0}, {"job": foreign, "concept": 0}):
         assert client.post("/v1/shares", json=fields).json()["code"] == "not_found"
     assert client.post("/v1/shares", json={"job": rows.job()}).status_code == 409
+
+
+def test_a_key_that_cannot_read_makes_no_token_that_can(client: TestClient, rows: Rows, key_for: Callable[..., dict[str, str]]) -> None:
+    job_id, _ = rows.succeeded_job()
+    for held, needed in ((("write",), "read"), (("read",), "write")):
+        refused = client.post("/v1/shares", json={"job": job_id}, headers=key_for(*held))
+        assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+        assert f"needs a key with the scope {needed};" in refused.json()["detail"]
+    made = client.post("/v1/shares", json={"job": job_id}, headers=key_for("read", "write")).json()
+    assert client.delete(made["links"]["self"], headers=key_for("write")).status_code == 204
+
+
+def test_the_shared_thing_cannot_be_deleted_before_its_link_is_added(
+    sessions: SessionFactory, rows: Rows, tenant: Tenant, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, _ = rows.succeeded_job()
+    refusals: list[str] = []
+
+    def new_token_while_another_deletes() -> str:
+        with sessions() as other, pytest.raises(OperationalError) as refused:
+            other.execute(select(Job.id).where(Job.id == job_id).with_for_update(nowait=True))
+        refusals.append(str(refused.value))
+        return new_token()
+
+    monkeypatch.setattr("app.shares.service.new_token", new_token_while_another_deletes)
+    with sessions.begin() as session:
+        create_share(session, tenant.owner_id, ShareCreate(job=job_id), None, settings)
+    assert "could not obtain lock" in refusals[0]
+
+
+def test_requests_of_a_link_take_slots_under_the_address_of_their_visitor(
+    client: TestClient, visitor: TestClient, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, _ = rows.succeeded_job()
+    share = share_result(client, job_id)
+    holders: list[str] = []
+    acquire = Slots.acquire
+
+    async def recording(slots: Slots, holder: str) -> None:
+        holders.append(holder)
+        await acquire(slots, holder)
+
+    monkeypatch.setattr(Slots, "acquire", recording)
+    assert visitor.get(share["links"]["result"], headers=bearer(share)).status_code == 200
+    assert set(holders) == {"address testclient"}
 
 
 def test_the_number_of_links_is_bounded(client: TestClient, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

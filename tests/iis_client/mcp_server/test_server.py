@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iis_client.client import IISClient
 from iis_client.errors import ConfigurationError
 from iis_client.mcp_server.local_files import LocalFiles
+from iis_client.mcp_server.tools import Tools
 
 if TYPE_CHECKING:
     from iis_client.transport.address import Address
@@ -28,10 +30,25 @@ def test_files_outside_of_the_named_folders_are_refused(tmp_path: Path) -> None:
     for path in ("../outside/a.png", str(outside / "a.png"), "link.png", "/etc/passwd", "~/.ssh"):
         with pytest.raises(ConfigurationError, match="outside of the folders"):
             files.resolve(path)
+    (inside / "linked").symlink_to(outside)
+    (inside / "images").mkdir()
+    (inside / "images" / "b.png").symlink_to(inside / "a.png")
+    assert files.resolve("images") == inside / "images", "a link that stays inside"
+    (inside / "images" / "c.png").symlink_to(outside / "a.png")
+    for folder in (".", "linked", "images"):
+        with pytest.raises(ConfigurationError, match="outside of the folders"):
+            files.resolve(folder)
     with pytest.raises(ConfigurationError, match="There is no file or folder"):
         files.resolve("absent.png")
     with pytest.raises(ConfigurationError, match=r"\(none\)"):
         LocalFiles([]).resolve("a.png")
+
+
+def test_a_checkpoint_without_an_architecture_is_refused() -> None:
+    with IISClient("http://127.0.0.1:1", "iis_key") as client:
+        for model in (None, "mdl_1"):
+            with pytest.raises(ConfigurationError, match="needs an architecture such as timm:resnet18 as `model`, not "):
+                Tools(client, LocalFiles([])).score(dataset="@last", model=model, checkpoint="weights.pt")
 
 
 @pytest.mark.slow
