@@ -22,6 +22,7 @@ from app.jobs.signals import SignalsDep
 from iis_schemas.jobs.events import EVENT_EXAMPLE, EventView
 
 HEARTBEAT_SECONDS = 15
+END_SECONDS = 5  # that a stream has after SIGTERM to end by itself, before it is cut off
 RECONNECT_MILLISECONDS = 2000
 EVENT_STREAM = "text/event-stream"
 
@@ -59,7 +60,9 @@ async def list_job_events(
     if not admitted.begin_wait():
         raise Unavailable("Too many event streams and waiting requests are open; close some, or read pages.", code="over_capacity")
     stream = service.follow(admitted, signals, sessions, owner.owner_id, job_id, after)
-    return EventSourceResponse(_messages(stream), ping=HEARTBEAT_SECONDS, sep="\n", headers={"Vary": "Accept"})
+    return EventSourceResponse(
+        _messages(stream), ping=HEARTBEAT_SECONDS, sep="\n", headers={"Vary": "Accept"}, shutdown_grace_period=END_SECONDS
+    )
 
 
 async def _messages(stream: AsyncIterator[EventView]) -> AsyncIterator[ServerSentEvent]:

@@ -55,7 +55,7 @@ def test_a_narrow_window_shows_or_scrolls_every_table_column(open_window: OpenWi
     frame = page.get_by_role("region", name="Accuracy by class", exact=True)
     expect(frame).to_be_visible(timeout=LATER)
     assert frame.evaluate("frame => frame.scrollWidth <= frame.clientWidth")
-    entries = page.locator(".site-header nav a")
+    entries = page.locator(".site-header nav > a")
     assert len(set(entries.evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)"))) == 1
 
     page.get_by_text("Show as table").click()

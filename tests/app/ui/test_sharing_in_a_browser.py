@@ -45,7 +45,7 @@ def test_a_shared_page_shows_the_shared_thing_alone_until_it_is_revoked(open_win
         requests.clear()
         page.goto("about:blank")
         page.goto(link)
-        expect(page.get_by_text(text).first).to_be_visible(timeout=LATER)
+        expect(page.get_by_text(text).locator("visible=true").first).to_be_visible(timeout=LATER)
         expect(page.locator("[aria-busy]")).to_have_count(0, timeout=LATER)
         expect(page.get_by_text("Shared read-only until")).to_be_visible()
         assert page.locator("main a[href^='/'], main img[src^='/']").count() == 0

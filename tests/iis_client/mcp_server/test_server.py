@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,8 @@ def test_a_checkpoint_without_an_architecture_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_model_is_scored_and_read_with_the_tools(service: Address, image_job: str, planted: Planted, digits_features: Path) -> None:
-    asyncio.run(_use_the_tools(service, image_job, planted, digits_features))
+    with ThreadPoolExecutor(1) as pool:  # Playwright leaves a running event loop in the main thread
+        pool.submit(asyncio.run, _use_the_tools(service, image_job, planted, digits_features)).result()
 
 
 async def _use_the_tools(service: Address, image_job: str, planted: Planted, features: Path) -> None:

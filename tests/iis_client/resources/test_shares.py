@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import httpx
@@ -41,8 +43,9 @@ def test_links_are_created_opened_listed_and_revoked(client: IISClient, service:
         maps = [f"{one['links']['explanation']}/heatmaps/7.png" for one in profile["levels"]["high"]]
         assert {visitor.get(path).status_code for path in (crops[0], pictures[0], maps[0])} == {200}
         assert visitor.get(f"/v1/jobs/{image_job}/concepts/8").status_code == 404
-    listed = iis("shares", "--output", "csv").stdout
-    assert f"concept 7 of {client.share_link(address.rpartition('/')[2]).title}" in listed
+    (listed,) = csv.DictReader(StringIO(iis("shares", "--output", "csv").stdout))
+    assert (listed["kind"], listed["concept"]) == ("concept", "7")
+    assert listed["title"] == client.share_link(address.rpartition("/")[2]).title
     assert "is revoked." in iis("shares", "revoke", "@last").stdout
     assert list(client.shares()) == []
 
