@@ -1,13 +1,15 @@
 // Page with the list of jobs: filters and order in the address, actions on chosen jobs, updates of unfinished ones, more on request.
 
 import { get } from "./api.js";
-import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
+import { buttonById, byId, el, emptyState, loadInto } from "./dom.js";
 import { isFinished } from "./job_formatting.js";
 import { JobRow } from "./job_row.js";
 import { installSelection, showSelection } from "./job_selection.js";
 import { followJob } from "./job_updates.js";
+import { latestOnly } from "./latest_load.js";
 import { installFilters, offerTags } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
+import { installOlder } from "./older_rows.js";
 import { showTools } from "./page_tools.js";
 
 /** @import { Job, Page } from "../types.d.ts" */
@@ -73,8 +75,15 @@ function onChange() {
   showSelection(selectedRows());
 }
 
-/** @param {Page<Job>} page */
-function addRows(page) {
+const getLatest = latestOnly(/** @type {(address: string) => Promise<Page<Job>>} */ (get));
+
+/**
+ * The nodes of the rows that a page of jobs adds; null where a later load has begun.
+ * @param {string} address
+ */
+async function load(address) {
+  const page = await getLatest(address);
+  if (page === null) return null;
   const added = page.data.filter((job) => !rows.has(job.id)).map((job) => new JobRow(job, onChange));
   for (const row of added) rows.set(row.job.id, row);
   next = page.links.next ?? null;
@@ -82,7 +91,7 @@ function addRows(page) {
   onChange();
   offerTags([...rows.values()].map(({ job }) => job));
   openStreams();
-  return added;
+  return added.map((row) => row.node);
 }
 
 function emptyList() {
@@ -104,24 +113,13 @@ function show() {
   older.hidden = true;
   showTools(firstPage());
   return loadInto(list, "Loading your jobs …", async () => {
-    const added = addRows(await get(firstPage()));
-    return added.length ? el("ol", { class: "job-list", id: "job-list" }, added.map((row) => row.node)) : emptyList();
+    const nodes = await load(firstPage());
+    if (nodes === null) return null; // loadInto discards it too
+    return nodes.length ? el("ol", { class: "job-list", id: "job-list" }, nodes) : emptyList();
   });
 }
 
-older.addEventListener("click", async () => {
-  if (next === null) return;
-  older.disabled = true;
-  try {
-    const added = addRows(await get(next));
-    byId("job-list").append(...added.map((row) => row.node));
-    added[0]?.link.focus();
-  } catch (error) {
-    list.append(errorNotice(error));
-  } finally {
-    older.disabled = false;
-  }
-});
+installOlder(older, list, "job-list", async () => (next === null ? null : load(next)));
 
 /** Poll for the unfinished jobs without a stream. */
 async function refresh() {

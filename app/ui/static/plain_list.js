@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { announce, buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
 import { latestOnly } from "./latest_load.js";
 import { installFilters } from "./list_filters.js";
+import { installOlder } from "./older_rows.js";
 import { showTools } from "./page_tools.js";
 
 /** @import { Child } from "../types.d.ts" */
@@ -87,20 +88,7 @@ export async function showItems({ nouns, filters, json, load, row, empty }) {
     });
   }
 
-  more.addEventListener("click", async () => {
-    if (next === null) return;
-    more.disabled = true;
-    try {
-      const rows = await loadRows(next);
-      if (rows === null) return;
-      byId("item-list").append(...rows);
-      rows[0]?.querySelector("a")?.focus();
-    } catch (error) {
-      region.append(errorNotice(error));
-    } finally {
-      more.disabled = false;
-    }
-  });
+  installOlder(more, region, "item-list", async () => (next === null ? null : loadRows(next)));
   await show();
   return show;
 }

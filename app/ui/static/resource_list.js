@@ -4,8 +4,10 @@ import { get } from "./api.js";
 import { announce, buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
 import { escapeInvisible } from "./escaping.js";
 import { formatTime } from "./formatting.js";
+import { latestOnly } from "./latest_load.js";
 import { installFilters, offerTags, tagLinks } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
+import { installOlder } from "./older_rows.js";
 import { showTools } from "./page_tools.js";
 import { deleteResource } from "./resource_deletion.js";
 
@@ -70,10 +72,15 @@ export async function showList({ noun, path, about }) {
     return node;
   }
 
-  /** @param {string} from */
+  const getLatest = latestOnly(/** @type {(address: string) => Promise<Page<Item>>} */ (get));
+
+  /**
+   * The rows of a page; null where a later load has begun.
+   * @param {string} from
+   */
   async function load(from) {
-    /** @type {Page<Item>} */
-    const page = await get(from);
+    const page = await getLatest(from);
+    if (page === null) return null;
     items.push(...page.data);
     next = page.links.next ?? null;
     more.hidden = next === null;
@@ -88,24 +95,13 @@ export async function showList({ noun, path, about }) {
     showTools(address);
     return loadInto(region, `Loading your ${noun}s …`, async () => {
       const rows = await load(address);
+      if (rows === null) return null; // loadInto discards it too
       if (rows.length) return el("ol", { class: "job-list", id: "resource-list" }, rows);
       if (Object.values(values()).some(Boolean)) return emptyState(`No matching ${noun}s`, `None of your ${noun}s matches the filters.`);
       return emptyState(`No ${noun}s yet`, `A job that is submitted with a new ${noun} registers it.`);
     });
   }
 
-  more.addEventListener("click", async () => {
-    if (next === null) return;
-    more.disabled = true;
-    try {
-      const rows = await load(next);
-      byId("resource-list").append(...rows);
-      rows[0]?.querySelector("a")?.focus();
-    } catch (error) {
-      region.append(errorNotice(error));
-    } finally {
-      more.disabled = false;
-    }
-  });
+  installOlder(more, region, "resource-list", async () => (next === null ? null : load(next)));
   await show();
 }

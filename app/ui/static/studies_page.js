@@ -1,8 +1,9 @@
 // Page with the list of studies, newest first.
 
 import { get } from "./api.js";
-import { buttonById, byId, el, emptyState, errorNotice, loadInto } from "./dom.js";
+import { buttonById, byId, el, emptyState, loadInto } from "./dom.js";
 import { formatCount, formatTime } from "./formatting.js";
+import { installOlder } from "./older_rows.js";
 import { showTools } from "./page_tools.js";
 import { countEnded, describeGrid, describeJobCounts, studyStateLabel } from "./study_formatting.js";
 
@@ -49,16 +50,4 @@ await loadInto(byId("studies"), "Loading your studies …", async () => {
   return el("ol", { class: "job-list", id: "study-list", "aria-label": formatCount(rows.length, "study", "studies") }, rows);
 });
 
-older.addEventListener("click", async () => {
-  if (next === null) return;
-  older.disabled = true;
-  try {
-    const rows = pageRows(await get(next));
-    byId("study-list").append(...rows);
-    rows[0]?.querySelector("a")?.focus();
-  } catch (error) {
-    byId("studies").append(errorNotice(error));
-  } finally {
-    older.disabled = false;
-  }
-});
+installOlder(older, byId("studies"), "study-list", async () => (next === null ? null : pageRows(await get(next))));

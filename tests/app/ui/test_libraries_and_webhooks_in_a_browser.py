@@ -92,7 +92,7 @@ def test_two_images_are_shown_side_by_side_and_chosen_ones_saved(open_window: Op
     maps = page.locator(".pair .heatmap")
     expect(maps.nth(1)).to_have_attribute("data-concept", re.compile(r"\d+"), timeout=LATER)
     assert maps.nth(0).get_attribute("data-concept") == maps.nth(1).get_attribute("data-concept")
-    expect(page.get_by_text(re.compile("^(Like|This image is unlike) the training images"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^(Not unlike|This image is unlike) the training images"))).to_be_visible()
     page.wait_for_load_state("networkidle")
     assert len(requests) <= MAX_REQUESTS, requests
 
