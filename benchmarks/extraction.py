@@ -22,8 +22,9 @@ from sklearn.datasets import load_sample_images
 
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.embedding import default_batch_size
 from iis_engine.features.extraction import extract_features
 from iis_engine.specs import BackboneSpec

@@ -19,13 +19,15 @@ from benchmarks.timing import print_ratio, timed
 from iis_engine import compare_runs
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.run import finetune
 from iis_engine.scoring.score import score_features
-from iis_engine.specs import FINETUNE_LIBRARY_KINDS, TRAINED_PARTS, FinetuneSpec, LibrarySpec, ScoreSpec
+from iis_engine.specs import FINETUNE_LIBRARY_KINDS, TRAINED_PARTS, LibrarySpec, ScoreSpec
 
 NETWORK = "imagenet_mobilenetv1_025"
 

@@ -38,7 +38,8 @@ from benchmarks.timing import machine
 from benchmarks.validation import HEAD, score_ensemble, table_row
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, LabelledImage, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset, LabelledImage
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.libraries.calibration import calibrate

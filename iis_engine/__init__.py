@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iis_engine.data.datasets import read_image_folder
     from iis_engine.errors import EngineError
     from iis_engine.features.feature_set import FeatureSet, read_features
+    from iis_engine.finetuning.finetune_spec import FinetuneSpec
     from iis_engine.finetuning.finetuned_run import FinetunedRun
     from iis_engine.finetuning.history import EpochRecord
     from iis_engine.finetuning.report import compare_runs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from iis_engine.report import CurvePoint, IISReport
     from iis_engine.scoring.predictor import Predictor
     from iis_engine.scoring.score import fit_predictor, score_features
-    from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
+    from iis_engine.specs import BackboneSpec, ElementSpec, LibrarySpec, Preprocessing, ScoreSpec, VisionLanguageSpec
     from iis_engine.vision_language.model import load_vision_language_model
     from iis_engine.vocabularies.phrases import Phrase
     from iis_engine.vocabularies.shipped import shipped
@@ -77,7 +78,7 @@ _MODULES = {
     "EngineError": "errors",
     "EpochRecord": "finetuning.history",
     "FeatureSet": "features.feature_set",
-    "FinetuneSpec": "specs",
+    "FinetuneSpec": "finetuning.finetune_spec",
     "FinetunedRun": "finetuning.finetuned_run",
     "IISReport": "report",
     "ImageExplanation": "interpretation.image_explanation",

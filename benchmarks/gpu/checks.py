@@ -14,6 +14,7 @@ from benchmarks.gpu.inputs import Sizes, load_on, synthetic_features, synthetic_
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.explanations.heatmaps import heat_maps
 from iis_engine.features.embedding import BatchEmbedder
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.history import EpochRecord
 from iis_engine.finetuning.run import finetune
 from iis_engine.heads.device_plan import HeadSizes, plan_heads
@@ -23,7 +24,7 @@ from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.scoring.curve import iis_weights
 from iis_engine.scoring.exact import measure_exact
 from iis_engine.scoring.measurement import Measurement
-from iis_engine.specs import ElementSpec, FinetuneSpec, LibrarySpec
+from iis_engine.specs import ElementSpec, LibrarySpec
 
 COSINE_LEAST = 0.9999
 DECISIONS_MOST = 1e-3  # share of the test decisions that may differ

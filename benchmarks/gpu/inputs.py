@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.specs import BackboneSpec, Preprocessing
 

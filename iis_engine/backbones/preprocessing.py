@@ -16,7 +16,7 @@ from timm.data.transforms import CenterCropOrPad, ResizeKeepRatio, str_to_interp
 from torch import Tensor
 from torchvision import transforms
 
-from iis_engine.data.images import PIXEL_LIMIT
+from iis_engine.data.decoding.images import PIXEL_LIMIT
 from iis_engine.errors import ArchitectureError, DataError
 from iis_engine.specs import CHANNEL_ORDERS, CROP_MODES, INTERPOLATIONS, VALUE_RANGES, ChannelOrder, CropMode, Preprocessing
 

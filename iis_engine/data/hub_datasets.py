@@ -11,10 +11,11 @@ from typing import Any, cast
 import datasets as hub
 from PIL import Image
 
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.folder_names import folder_names
-from iis_engine.data.multi_label import write_label_list
-from iis_engine.data.split_names import parse_split_name
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.folders.folder_names import folder_names
+from iis_engine.data.folders.split_names import parse_split_name
+from iis_engine.data.image_dataset import ImageDataset
+from iis_engine.data.labels.multi_label import write_label_list
 from iis_engine.errors import DataError, first_line, first_names
 from iis_engine.progress import ProgressCallback, no_progress
 

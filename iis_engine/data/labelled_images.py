@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from iis_engine.data.class_folders import ClassImage, ClassImages, find_class_images
-from iis_engine.data.folder_tree import Folder
-from iis_engine.data.manifests import ImageIndex, Manifest, ManifestChoice, find_manifests, read_manifests, require_manifest
-from iis_engine.data.sidecar_labels import find_sidecar_labels
-from iis_engine.data.split_lists import find_split_lists
+from iis_engine.data.folders.class_folders import ClassImage, ClassImages, find_class_images
+from iis_engine.data.folders.folder_tree import Folder
+from iis_engine.data.labels.image_index import ImageIndex
+from iis_engine.data.labels.manifests import Manifest, ManifestChoice, find_manifests, read_manifests, require_manifest
+from iis_engine.data.labels.sidecar_labels import find_sidecar_labels
+from iis_engine.data.labels.split_lists import find_split_lists
 from iis_engine.errors import DataError, first_names
 
 _COMMON_SHARE = 0.5  # of the images in class folders, from which a list is one of these images

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from iis_engine.data.split_names import parse_split_name
+from iis_engine.data.folders.split_names import parse_split_name
 from iis_engine.errors import DataError, first_names
 
 ARRAY_NAMES = ("X_train", "y_train", "X_test", "y_test")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from PIL import Image
 
-from iis_engine.data.datasets import ImageDataset
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.elements import element_crops
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.progress import ProgressCallback

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iis_engine.backbones.backbone import Backbone
-from iis_engine.data.datasets import ImageDataset, LabelledImage
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset, LabelledImage
 from iis_engine.errors import DataError
 from iis_engine.features.elements import cut_elements
 from iis_engine.features.feature_set import Box

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from iis_engine.data.datasets import ImageDataset, seeded_rank
+from iis_engine.data.image_dataset import ImageDataset
+from iis_engine.data.splits import seeded_rank
 from iis_engine.errors import DataError
 from iis_engine.features.feature_set import Box, ElementRef
 from iis_engine.specs import SEGMENT_LEVELS, SEGMENTS_PER_LEVEL, ElementSpec

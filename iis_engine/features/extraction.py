@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone
-from iis_engine.data.datasets import CORRUPT_SHARE_MAX, ImageDataset, LabelledImage, LabelSets, too_many_corrupt
+from iis_engine.data.datasets import CORRUPT_SHARE_MAX, too_many_corrupt
+from iis_engine.data.image_dataset import ImageDataset, LabelledImage, LabelSets
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, decode_elements, decode_images
 from iis_engine.features.elements import choose_source_images

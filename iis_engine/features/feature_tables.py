@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from iis_engine.data.manifest_columns import LABEL_NAMES, SPLIT_NAMES, first_named
-from iis_engine.data.split_names import SplitRole, parse_split_name
+from iis_engine.data.folders.split_names import SplitRole, parse_split_name
+from iis_engine.data.labels.manifest_columns import LABEL_NAMES, SPLIT_NAMES, first_named
 from iis_engine.errors import DataError, first_line, first_names
 
 FEATURE_TABLE_SUFFIXES = (".csv", ".parquet")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iis_engine.data.multi_label import require_every_label, untested_labels
+from iis_engine.data.labels.multi_label import require_every_label, untested_labels
 from iis_engine.errors import DataError
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iis_engine.backbones.layer_sweep import LayerSweep
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.progress import ProgressCallback, no_progress

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iis_engine.data.datasets import seeded_rank
+from iis_engine.data.splits import seeded_rank
 from iis_engine.errors import DataError
 from iis_engine.features.label_matrices import checked_label_matrix, rarest_label_of
 

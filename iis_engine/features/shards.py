@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iis_engine.data.datasets import ImageDataset
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.feature_set import Box
 from iis_engine.specs import ElementSpec
 

@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iis_engine.backbones.backbone import Backbone
-from iis_engine.data.folder_tree import read_folder_tree
-from iis_engine.data.images import SUFFIXES, load_image
+from iis_engine.data.decoding.images import SUFFIXES, load_image
+from iis_engine.data.folders.folder_tree import read_folder_tree
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.decoding import DecodedImages, stack_pixels
 from iis_engine.features.embedding import (

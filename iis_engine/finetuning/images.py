@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.data.datasets import LabelledImage
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import LabelledImage
 from iis_engine.features.embedding import CHUNK_IMAGES
 from iis_engine.features.prefetching import prefetch
 

@@ -13,12 +13,12 @@ from torch.nn import functional
 from iis_engine.backbones.batching import Batches, is_out_of_memory
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.errors import OutOfMemory, SettingError
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.heads import Heads, Losses
 from iis_engine.finetuning.images import Images, Step, even_slices
 from iis_engine.finetuning.network import Representation, TrainedWeights
 from iis_engine.finetuning.schedule import make_optimizer
 from iis_engine.libraries.library import ConceptLibrary
-from iis_engine.specs import FinetuneSpec
 
 TOO_LARGE = "Not even one image fits into memory while this network is trained; choose a smaller network or input size."
 PAIR_TOO_LARGE = (

@@ -14,15 +14,16 @@ import torch
 
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import ArchitectureError, SettingError
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import newest_checkpoint, write_checkpoint
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.history import EpochRecord
 from iis_engine.finetuning.training import TrainingRun
 from iis_engine.progress import ProgressCallback, no_progress
-from iis_engine.specs import SEEDS, FinetuneSpec
+from iis_engine.specs import SEEDS
 
 
 def ignore_epoch(record: EpochRecord) -> None:

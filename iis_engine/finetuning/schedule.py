@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from iis_engine.specs import FinetuneSpec
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 
 MOMENTUM = 0.9
 

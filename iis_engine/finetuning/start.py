@@ -12,6 +12,7 @@ from iis_engine.backbones.network import Network
 from iis_engine.errors import DataError
 from iis_engine.features.canonical_order import validation_rows
 from iis_engine.features.feature_set import FeatureSet
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.heads.linear_probe import solve_linear_probe
 from iis_engine.heads.model_selection import TrainingRows, solve_nodes
 from iis_engine.heads.sparse_blocks import Source
@@ -19,7 +20,6 @@ from iis_engine.libraries.build import build_library
 from iis_engine.libraries.calibration import calibrate
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.nodes import kept_count
-from iis_engine.specs import FinetuneSpec
 
 WEAKEST_STRENGTH = protocols.L2_STRENGTHS[-1]
 """L2 strength of the heads that training starts from, at least: a weaker one gives separable images weights so large that it diverges."""

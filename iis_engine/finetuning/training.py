@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError
 from iis_engine.features.extraction import default_decode_threads, extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import Checkpoint
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.heads import Heads
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled
@@ -27,7 +28,7 @@ from iis_engine.finetuning.start import Split, only_images, own_classifier, solv
 from iis_engine.libraries.build import check_library
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.progress import ProgressCallback
-from iis_engine.specs import VISUAL_KINDS, FinetuneSpec
+from iis_engine.specs import VISUAL_KINDS
 
 
 class TrainingRun:

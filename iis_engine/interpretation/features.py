@@ -16,7 +16,8 @@ from torch import Tensor
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.batching import Batches
 from iis_engine.data.class_names import bounded_warnings, require_bounded_names
-from iis_engine.data.datasets import imbalance, seeded_rank
+from iis_engine.data.datasets import imbalance
+from iis_engine.data.splits import seeded_rank
 from iis_engine.errors import DataError, first_names
 from iis_engine.features.elements import cut_elements
 from iis_engine.features.embedding import BatchEmbedder, default_batch_size

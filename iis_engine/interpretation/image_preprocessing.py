@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.preprocessing import ImageTransform, both_sides, override
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.errors import DataError, SettingError
 from iis_engine.interpretation.labelled_images import Picture
 from iis_engine.specs import Preprocessing

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from iis_engine.data.datasets import read_image_folder
-from iis_engine.data.folder_tree import read_folder_tree
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.folders.folder_tree import read_folder_tree
 from iis_engine.data.labelled_images import find_labelled_images
 from iis_engine.errors import DataError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from iis_engine import protocols
-from iis_engine.data.datasets import ImageDataset
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError, LibraryError
 from iis_engine.features.crops import exemplar_crops
 from iis_engine.features.embedding import BatchEmbedder, default_batch_size

@@ -35,7 +35,7 @@ MULTI_LABEL_NOTE = (
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
-    from iis_engine.data.datasets import ImageDataset
+    from iis_engine.data.image_dataset import ImageDataset
     from iis_engine.libraries.naming import ConceptName
     from iis_engine.vision_language.model import VisionLanguageModel
     from iis_engine.vocabularies.phrases import Phrase

@@ -149,7 +149,7 @@ class ScoredJob:
         return CACHE.get((name, path), lambda: load(Path(path)))
 
     def _load_image(self) -> Image.Image:
-        from iis_engine.data.images import load_image
+        from iis_engine.data.decoding.images import load_image
         from worker.stages.datasets import open_images
 
         index = self.index

@@ -11,7 +11,7 @@ from app.errors import InvalidInput
 from app.settings import Settings
 from app.storage.s3_folders import PrefixUnreadable, copy_prefix
 from app.storage.server_folders import NOT_ALLOWED, allowed_s3_prefix, allowed_server_path, is_s3
-from iis_engine.data.archives import ArchiveLimits
+from iis_engine.data.archives.unpacking import ArchiveLimits
 from worker.sandbox.outcomes import StageRefused
 
 

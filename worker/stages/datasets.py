@@ -14,8 +14,8 @@ from worker.stages.files import IMAGES_FOLDER, READING
 from worker.stages.specs import DatasetRequest
 
 if TYPE_CHECKING:
-    from iis_engine.data.datasets import ImageDataset, LabelledImage
-    from iis_engine.data.manifests import ManifestChoice
+    from iis_engine.data.image_dataset import ImageDataset, LabelledImage
+    from iis_engine.data.labels.manifests import ManifestChoice
     from iis_engine.errors import DataError
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.progress import ProgressCallback
@@ -68,7 +68,8 @@ def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCall
     DataError
         With code `dataset_changed` where the images are not those that were validated.
     """
-    from iis_engine.data.datasets import ImageDataset, read_image_folder
+    from iis_engine.data.datasets import read_image_folder
+    from iis_engine.data.image_dataset import ImageDataset
 
     root = _root(workspace, request)
     checked = (workspace / READING).exists()
@@ -90,7 +91,7 @@ def read_images(workspace: Path, request: DatasetRequest, progress: ProgressCall
 
 def open_images(workspace: Path, request: DatasetRequest) -> ImageDataset:
     """Open the images that `read_images` unpacked in the workspace."""
-    from iis_engine.data.datasets import ImageDataset
+    from iis_engine.data.image_dataset import ImageDataset
 
     return ImageDataset.load(workspace / READING, _root(workspace, request))
 
@@ -154,7 +155,7 @@ def _changed(content: str) -> DataError:
 
 def _manifest(request: DatasetRequest) -> ManifestChoice | None:
     """The chosen table of images; None for class folders, or a table that is recognised."""
-    from iis_engine.data.manifests import ManifestChoice
+    from iis_engine.data.labels.manifests import ManifestChoice
 
     if request.manifest is None:
         return None
@@ -169,7 +170,7 @@ def _root(workspace: Path, request: DatasetRequest) -> Path:
 
 def unpack_into(archive: Path, into: Path) -> None:
     """Unpack an archive or a Parquet file of images into a new folder; on failure the folder does not appear."""
-    from iis_engine.data.packed_images import unpack_images
+    from iis_engine.data.archives.packed_images import unpack_images
 
     partial = into.with_name(f"{into.name}.partial")
     unpack_images(archive, partial)

@@ -16,7 +16,7 @@ from worker.sandbox.messages import JsonObject
 if TYPE_CHECKING:
     from PIL import Image
 
-    from iis_engine.data.datasets import ImageDataset
+    from iis_engine.data.image_dataset import ImageDataset
     from iis_engine.features.feature_set import FeatureSet
     from iis_engine.libraries.library import ConceptLibrary
     from iis_engine.libraries.naming import ConceptName

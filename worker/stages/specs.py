@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from iis_engine.backbones.backbone import Backbone
-    from iis_engine.specs import ElementSpec, FinetuneSpec, LibrarySpec, PoolingName, Preprocessing, ScoreSpec
+    from iis_engine.finetuning.finetune_spec import FinetuneSpec
+    from iis_engine.specs import ElementSpec, LibrarySpec, PoolingName, Preprocessing, ScoreSpec
     from iis_engine.vision_language.model import VisionLanguageModel
 
 
@@ -139,7 +140,7 @@ def score_spec(content: Mapping[str, Any]) -> ScoreSpec:
 
 def finetune_spec(content: Mapping[str, Any]) -> FinetuneSpec:
     """The FinetuneSpec of a job's specification."""
-    from iis_engine.specs import FinetuneSpec
+    from iis_engine.finetuning.finetune_spec import FinetuneSpec
 
     schedule = {name: value for name, value in content.items() if name not in ("library", "elements")}
     return FinetuneSpec(_library(content["library"]), element_spec(content["elements"]), **schedule)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from iis_engine.backbones.checkpoints.files import load_checkpoint
-from iis_engine.data.archives import unpack_archive
+from iis_engine.data.archives.unpacking import unpack_archive
 from iis_engine.errors import CheckpointError, DataError, first_names
 
 _JSON_BYTES_MAX = 4 << 20

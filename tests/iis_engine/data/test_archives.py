@@ -16,7 +16,7 @@ from typing import Literal, cast
 
 import pytest
 
-from iis_engine.data.archives import ArchiveLimits, unpack_archive
+from iis_engine.data.archives.unpacking import ArchiveLimits, unpack_archive
 from iis_engine.errors import DataError
 
 Files = dict[str, bytes]

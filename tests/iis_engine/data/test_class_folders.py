@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from iis_engine.data.class_folders import ClassImages, find_class_images
 from iis_engine.data.datasets import read_image_folder
-from iis_engine.data.folder_tree import read_folder_tree
+from iis_engine.data.folders.class_folders import ClassImages, find_class_images
+from iis_engine.data.folders.folder_tree import read_folder_tree
 from iis_engine.errors import DataError
 from support.image_files import write_images, write_text
 

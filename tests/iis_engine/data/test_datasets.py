@@ -16,8 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from iis_engine.data.datasets import ImageDataset, imbalance, read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.datasets import imbalance, read_image_folder
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError
 
 ImageFolder = Callable[..., Path]

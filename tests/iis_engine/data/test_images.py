@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iis_engine.data import images
-from iis_engine.data.images import decode_image, load_image
+from iis_engine.data.decoding import images
+from iis_engine.data.decoding.images import decode_image, load_image
 from iis_engine.errors import DataError, UnreadableImage
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

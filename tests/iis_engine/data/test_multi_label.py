@@ -9,7 +9,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError
 from support.image_files import write_images, write_text
 

@@ -13,9 +13,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from iis_engine.data.archives import ArchiveLimits
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.packed_images import unpack_images
+from iis_engine.data.archives.packed_images import unpack_images
+from iis_engine.data.archives.unpacking import ArchiveLimits
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError
 from support.image_files import png_bytes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from support.image_files import write_images, write_text
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import SettingError
 from iis_engine.explanations import explain as module
 from iis_engine.explanations.explain import (

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.errors import DataError, LibraryError
 from iis_engine.explanations.heatmaps import HeatMaps, heat_maps, network_view, normalised_maps, overlay, png_bytes
 from iis_engine.libraries.library import ConceptLibrary

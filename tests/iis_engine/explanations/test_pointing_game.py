@@ -23,7 +23,7 @@ from benchmarks.cifar_resnet import CifarResNet, export_onnx
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.token_maps import TokenMap, split_network
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.explanations.heatmaps import heat_maps
 from iis_engine.specs import BackboneSpec, Preprocessing
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from iis_engine.data.datasets import read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.errors import DataError, SettingError
 from iis_engine.features.elements import FILL_GREY, choose_source_images, cut_elements, cut_segments, element_crops, segment_masks
 from iis_engine.features.feature_set import Box, ElementRef

@@ -17,8 +17,9 @@ from torch import Tensor
 from benchmarks.cifar_resnet import export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import DataError, OutOfMemory
 from iis_engine.features.canonical_order import in_canonical_order
 from iis_engine.features.elements import element_crops

@@ -11,7 +11,7 @@ from PIL import Image
 
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.errors import DataError
 from iis_engine.features.unlabelled_images import UnlabelledImages, extract_unlabelled, find_images
 from iis_engine.specs import BackboneSpec, Preprocessing

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iis_engine.backbones.preprocessing import ImageTransform
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.finetuning import images as finetune_images
 from iis_engine.finetuning.images import Images, TrainingImages, even_slices, shifted
 

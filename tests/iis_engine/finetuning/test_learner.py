@@ -17,13 +17,14 @@ from torch.nn import functional
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
 from iis_engine.errors import OutOfMemory, SettingError
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.heads import Heads
 from iis_engine.finetuning.images import Images, Step
 from iis_engine.finetuning.learner import Learner, devices_for
 from iis_engine.heads.sparsify import magnitude_ranks
 from iis_engine.libraries.library import ConceptLibrary
 from iis_engine.libraries.random import build_random
-from iis_engine.specs import BackboneSpec, FinetuneSpec, LibrarySpec, Preprocessing
+from iis_engine.specs import BackboneSpec, LibrarySpec, Preprocessing
 
 CLASSES = 3
 

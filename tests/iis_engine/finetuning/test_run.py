@@ -19,12 +19,14 @@ from torch.nn import functional
 
 from iis_engine.backbones.factory import load_backbone
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
-from iis_engine.data.images import load_image
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.decoding.images import load_image
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.errors import ArchitectureError, DataError, LibraryError, SettingError
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.finetuning.checkpoint import newest_checkpoint
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.finetuned_run import FinetunedRun
 from iis_engine.finetuning.history import EpochRecord, best_epoch, is_stalled
 from iis_engine.finetuning.images import TrainingImages
@@ -33,7 +35,7 @@ from iis_engine.finetuning.run import finetune, ignore_epoch
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
 from iis_engine.finetuning.start import solve_probe, split_images
 from iis_engine.progress import ProgressCallback, no_progress
-from iis_engine.specs import BackboneSpec, ElementSpec, FinetuneSpec, LibraryKind, LibrarySpec, OptimizerName, Preprocessing
+from iis_engine.specs import BackboneSpec, ElementSpec, LibraryKind, LibrarySpec, OptimizerName, Preprocessing
 
 ImageFolder = Callable[..., Path]
 SPEC = BackboneSpec("timm:test_resnet", preprocessing=Preprocessing(input_size=32))

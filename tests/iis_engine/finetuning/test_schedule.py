@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.finetuning.schedule import learning_rate_at, make_optimizer
-from iis_engine.specs import FinetuneSpec
 
 
 def test_the_learning_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:

@@ -9,7 +9,8 @@ import torch
 
 from demo import language_model as demo_language
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.datasets import ImageDataset, read_image_folder
+from iis_engine.data.datasets import read_image_folder
+from iis_engine.data.image_dataset import ImageDataset
 from iis_engine.features.extraction import extract_features
 from iis_engine.features.feature_set import ElementRef, FeatureSet
 from iis_engine.libraries.naming import embed_exemplars, name_concepts

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from iis_engine.backbones.torch_backbone import TorchBackbone
-from iis_engine.data.datasets import ImageDataset, LabelledImage
+from iis_engine.data.image_dataset import ImageDataset, LabelledImage
 from iis_engine.explanations.test_set import TestSet
 from iis_engine.features.feature_set import FeatureSet
 from iis_engine.scoring.predictor import PredictorFamily

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.cifar_resnet import CifarResNet, export_onnx, load_cifar_resnet
 from iis_engine.backbones.backbone import Backbone
 from iis_engine.backbones.factory import load_backbone
-from iis_engine.data.images import load_image
+from iis_engine.data.decoding.images import load_image
 from iis_engine.errors import ArchitectureError, CheckpointError, EngineError
 from iis_engine.specs import BackboneSpec, Preprocessing
 

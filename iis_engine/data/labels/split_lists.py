@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from unicodedata import normalize
 
-from iis_engine.data.folder_tree import Folder
-from iis_engine.data.manifest_columns import ManifestColumns
-from iis_engine.data.manifests import ImageIndex, Manifest
-from iis_engine.data.split_names import SplitRole, parse_split_name
-from iis_engine.data.tables import Table
+from iis_engine.data.folders.folder_tree import Folder
+from iis_engine.data.folders.split_names import SplitRole, parse_split_name
+from iis_engine.data.labels.image_index import ImageIndex
+from iis_engine.data.labels.manifest_columns import ManifestColumns
+from iis_engine.data.labels.manifests import Manifest
+from iis_engine.data.labels.tables import Table
 
 _LINES_MAX = 5_000_000
 _SAMPLE_LINES = 200

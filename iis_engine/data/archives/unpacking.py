@@ -6,7 +6,6 @@ import bz2
 import errno
 import gzip
 import lzma
-import re
 import shutil
 import stat
 import tarfile
@@ -16,11 +15,11 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
-from unicodedata import normalize
 
-from iis_engine.data.zip_entries import compression_problem, decode_name
+from iis_engine.data.archives.entry_names import quoted, refusal, safe_parts, type_problem
+from iis_engine.data.archives.zip_entries import compression_problem, decode_name
 from iis_engine.errors import DataError
 
 _CHUNK_BYTES = 1 << 20
@@ -38,9 +37,6 @@ _OTHER_ARCHIVES = {
     b"PAR1": "Parquet",
 }
 _RATIO_APPLIES_ABOVE_BYTES = 64 << 20
-_QUOTED_CHARACTERS_MAX = 80
-_PATH_MAX_BYTES = 1024
-"""Longest path inside an archive: the limit of a full path on macOS and of a key in object stores."""
 _READ_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, ValueError, NotImplementedError, RuntimeError),
@@ -135,9 +131,9 @@ def unpack_archive(archive: Path, into: Path, limits: ArchiveLimits | None = Non
         except _READ_ERRORS as error:
             if isinstance(error, OSError) and error.errno in _MACHINE_ERROR_NUMBERS:
                 raise
-            raise _refusal(archive, f"is damaged ({str(error) or type(error).__name__}); upload it again") from error
+            raise refusal(archive, f"is damaged ({str(error) or type(error).__name__}); upload it again") from error
         if unpacked.file_count == 0:
-            raise _refusal(archive, "contains no files")
+            raise refusal(archive, "contains no files")
         if into.exists():
             into.rmdir()
         staging.rename(into)
@@ -152,11 +148,11 @@ def _unpack_zip(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArc
         def entries() -> Iterator[_Entry]:
             for info in opened.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)
-                problem = "is encrypted; send it without a password" if info.flag_bits & 1 else _type_problem(kind)
+                problem = "is encrypted; send it without a password" if info.flag_bits & 1 else type_problem(kind)
                 name = decode_name(info)
                 if name is None:
                     reason = "whose encoding the archive does not state and which is not UTF-8; pack it again with UTF-8 names"
-                    raise _refusal(archive, f"contains the name {_quoted(info.filename)}, {reason}")
+                    raise refusal(archive, f"contains the name {quoted(info.filename)}, {reason}")
                 yield _Entry(name, info.is_dir(), info.file_size, problem or compression_problem(info), info)
 
         def open_entry(entry: _Entry) -> IO[bytes]:
@@ -174,14 +170,14 @@ def _unpack_tar(archive: Path, into: Path, limits: ArchiveLimits) -> UnpackedArc
         except tarfile.ReadError as error:
             kind = next((name for start, name in _OTHER_ARCHIVES.items() if signature.startswith(start)), None)
             found = "is not a zip or tar archive" if kind is None else f"is a {kind} file, not a zip or tar archive"
-            raise _refusal(archive, f"{found}; send .zip, .tar or .tar.gz") from error
+            raise refusal(archive, f"{found}; send .zip, .tar or .tar.gz") from error
 
         def entries() -> Iterator[_Entry]:
             seen_members = cast(Any, opened).members
             while (info := opened.next()) is not None:
                 seen_members.clear()  # tarfile keeps every member it has read
                 is_link = info.issym() or info.islnk()
-                problem = None if info.isfile() or info.isdir() else _type_problem(stat.S_IFLNK if is_link else stat.S_IFCHR)
+                problem = None if info.isfile() or info.isdir() else type_problem(stat.S_IFLNK if is_link else stat.S_IFCHR)
                 yield _Entry(info.name, info.isdir(), info.size, problem, info)
 
         def open_entry(entry: _Entry) -> IO[bytes]:
@@ -199,13 +195,13 @@ def _write_all(
     file_count = size_bytes = ignored_count = entry_count = declared_bytes = 0
     for entry in entries:
         entry_count += 1
-        parts = _safe_parts(archive, entry.name)
+        parts = safe_parts(archive, entry.name)
         if hash(parts[:-1]) not in folders:
             folders.update(hash(parts[:depth]) for depth in range(1, len(parts)))
         if entry_count + len(folders) > limits.file_count:
-            raise _refusal(archive, f"contains more than the {limits.file_count:,} entries allowed", code="archive_too_large")
+            raise refusal(archive, f"contains more than the {limits.file_count:,} entries allowed", code="archive_too_large")
         if entry.problem is not None:
-            raise _refusal(archive, f"contains {entry.name!r}, which {entry.problem}")
+            raise refusal(archive, f"contains {entry.name!r}, which {entry.problem}")
         declared_bytes += entry.size_bytes
         if declared_bytes > allowed_bytes:
             raise _too_large(archive, allowed_bytes)
@@ -213,7 +209,7 @@ def _write_all(
             ignored_count += 1
             continue
         if not parts and not entry.is_folder:
-            raise _refusal(archive, "contains a file without a name; pack it again")
+            raise refusal(archive, "contains a file without a name; pack it again")
         target = into.joinpath(*parts)
         try:
             if entry.is_folder:
@@ -226,46 +222,16 @@ def _write_all(
                     if size_bytes > allowed_bytes:
                         raise _too_large(archive, allowed_bytes)
                     if size_bytes > allowed_by_ratio:
-                        raise _refusal(
+                        raise refusal(
                             archive,
                             f"unpacks to more than {limits.compression_ratio:g} times its size, which images never do",
                             code="archive_bomb",
                         )
                     sink.write(chunk)
         except (FileExistsError, NotADirectoryError) as error:
-            raise _refusal(archive, f"contains {entry.name!r} more than once") from error
+            raise refusal(archive, f"contains {entry.name!r} more than once") from error
         file_count += 1
     return UnpackedArchive(file_count, size_bytes, ignored_count, entry_count + len(folders))
-
-
-def _safe_parts(archive: Path, name: str) -> tuple[str, ...]:
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError as error:  # tarfile decodes other bytes to lone surrogates, which no database stores
-        raise _refusal(archive, f"contains the name {_quoted(name)}, which is not UTF-8; pack it again with UTF-8 names") from error
-    if length > _PATH_MAX_BYTES:
-        raise _refusal(
-            archive, f"contains the path {_quoted(name)} of {length} bytes; pack it again with paths of at most {_PATH_MAX_BYTES} bytes"
-        )
-    slashed = name.replace("\\", "/")
-    if slashed.startswith("/") or re.match(r"[A-Za-z]:", slashed):
-        raise _refusal(archive, f"contains the absolute path {name!r}; pack the folder from inside its parent")
-    parts = tuple(normalize("NFC", part) for part in PurePosixPath(slashed).parts if part != ".")
-    if ".." in parts:
-        raise _refusal(archive, f"contains the path {name!r}, which leaves the archive; pack the folder from inside its parent")
-    if any("\0" in part or len(part.encode()) > 255 for part in parts):
-        raise _refusal(archive, f"contains the name {_quoted(name)}, which is not a valid file name; rename the file and pack it again")
-    return parts
-
-
-def _quoted(name: str) -> str:
-    return repr(name) if len(name) <= _QUOTED_CHARACTERS_MAX else f"{name[:_QUOTED_CHARACTERS_MAX]!r}…"
-
-
-def _type_problem(kind: int) -> str | None:
-    if kind == stat.S_IFLNK:
-        return "is a link; pack the files themselves"
-    return None if kind in {0, stat.S_IFREG, stat.S_IFDIR} else "is a device or a pipe; pack files only"
 
 
 class _BoundedReader:
@@ -292,7 +258,7 @@ def _decompressed_stream(archive: Path) -> Generator[_BoundedReader]:
         start = file.read(6)
         file.seek(0)
         if start.startswith(b"PK"):
-            raise _refusal(archive, "is truncated; upload it again")
+            raise refusal(archive, "is truncated; upload it again")
         if start.startswith(b"\x1f\x8b"):
             stream: Any = gzip.GzipFile(fileobj=file)
         elif start.startswith(b"BZh"):
@@ -305,8 +271,4 @@ def _decompressed_stream(archive: Path) -> Generator[_BoundedReader]:
 
 
 def _too_large(archive: Path, allowed: int) -> DataError:
-    return _refusal(archive, f"unpacks to more than the {allowed:,} bytes allowed", code="archive_too_large")
-
-
-def _refusal(archive: Path, reason: str, *, code: str = "archive_invalid") -> DataError:
-    return DataError(f"The archive {archive.name} {reason}.", code=code, param="archive")
+    return refusal(archive, f"unpacks to more than the {allowed:,} bytes allowed", code="archive_too_large")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from iis_engine.data.images import SUFFIXES
+from iis_engine.data.decoding.images import SUFFIXES
 
 _SYSTEM_NAMES = frozenset(
     (

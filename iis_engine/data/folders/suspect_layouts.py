@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 from pathlib import PurePath
 
-from iis_engine.data.folder_tree import Folder
-from iis_engine.data.split_names import parse_split_name
+from iis_engine.data.folders.folder_tree import Folder
+from iis_engine.data.folders.split_names import parse_split_name
 from iis_engine.errors import DataError, first_names
 
 MANIFEST_ADVICE = "or add a manifest, a CSV file with the columns path and label"

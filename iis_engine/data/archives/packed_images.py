@@ -10,15 +10,15 @@ from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, cast
 
-from iis_engine.data.archives import ArchiveLimits, unpack_archive
-from iis_engine.data.folder_names import folder_names
-from iis_engine.data.folder_tree import read_folder_tree
-from iis_engine.data.images import SUFFIXES
-from iis_engine.data.label_forms import Labels, labels_of_column
-from iis_engine.data.manifest_columns import LABEL_NAMES, first_named
-from iis_engine.data.multi_label import write_label_list
-from iis_engine.data.split_names import SplitRole, parse_split_name
-from iis_engine.data.tables import Table, parquet_columns, parquet_metadata, parquet_rows
+from iis_engine.data.archives.unpacking import ArchiveLimits, unpack_archive
+from iis_engine.data.decoding.images import SUFFIXES
+from iis_engine.data.folders.folder_names import folder_names
+from iis_engine.data.folders.folder_tree import read_folder_tree
+from iis_engine.data.folders.split_names import SplitRole, parse_split_name
+from iis_engine.data.labels.label_forms import Labels, labels_of_column
+from iis_engine.data.labels.manifest_columns import LABEL_NAMES, first_named
+from iis_engine.data.labels.multi_label import write_label_list
+from iis_engine.data.labels.tables import Table, parquet_columns, parquet_metadata, parquet_rows
 from iis_engine.errors import DataError, first_names
 
 _IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "png", "bytes", "image_bytes")

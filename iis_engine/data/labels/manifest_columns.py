@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from iis_engine.data.label_forms import indicator_columns
-from iis_engine.data.tables import Table
+from iis_engine.data.labels.label_forms import indicator_columns
+from iis_engine.data.labels.tables import Table
 from iis_engine.errors import DataError, first_names
 
 PATH_NAMES = (

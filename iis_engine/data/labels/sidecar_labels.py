@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import cast
 from unicodedata import normalize
 
-from iis_engine.data.folder_tree import Folder
-from iis_engine.data.manifest_columns import LABEL_NAMES, ManifestColumns, first_named
-from iis_engine.data.manifests import Manifest
-from iis_engine.data.split_names import parse_split_name
-from iis_engine.data.tables import Table
+from iis_engine.data.folders.folder_tree import Folder
+from iis_engine.data.folders.split_names import parse_split_name
+from iis_engine.data.labels.manifest_columns import LABEL_NAMES, ManifestColumns, first_named
+from iis_engine.data.labels.manifests import Manifest
+from iis_engine.data.labels.tables import Table
 
 _LABELLED_SHARE = 0.9
 _SIDECAR_BYTES_MAX = 1 << 20

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from iis_engine.data.class_folders import ClassImage
-from iis_engine.data.images import BITS_MAX, BITS_MIN, decode_image
+from iis_engine.data.decoding.images import BITS_MAX, BITS_MIN, decode_image
+from iis_engine.data.folders.class_folders import ClassImage
 from iis_engine.errors import DataError, UnreadableImage
 from iis_engine.progress import ProgressCallback
 

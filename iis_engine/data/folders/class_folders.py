@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from iis_engine.data.folder_tree import Folder, count_by_suffix
-from iis_engine.data.split_names import SplitName, parse_split_name
-from iis_engine.data.suspect_layouts import require_class_folders
+from iis_engine.data.folders.folder_tree import Folder, count_by_suffix
+from iis_engine.data.folders.split_names import SplitName, parse_split_name
+from iis_engine.data.folders.suspect_layouts import require_class_folders
 from iis_engine.errors import DataError, first_names
 from iis_engine.notes import Notes
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from iis_engine.data.image_signatures import name_unread_format
+from iis_engine.data.decoding.image_signatures import name_unread_format
 from iis_engine.errors import UnreadableImage
 
 PIXEL_LIMIT = 80_000_000

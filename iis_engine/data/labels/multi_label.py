@@ -20,7 +20,7 @@ LABEL_LIST = "labels.jsonl"
 def write_label_list(folder: Path, rows: Iterable[tuple[str, tuple[str, ...], str | None]]) -> None:
     """Write a manifest of images: the path in the folder, the labels, and the split, None where the data define none.
 
-    `iis_engine.data.manifests` reads it.
+    `iis_engine.data.labels.manifests` reads it.
     """
     with (folder / LABEL_LIST).open("w", encoding="utf-8") as file:
         for path, labels, split in rows:

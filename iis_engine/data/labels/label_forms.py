@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from iis_engine.data.tables import Table
+from iis_engine.data.labels.tables import Table
 from iis_engine.errors import DataError
 
 Labels = tuple[str, ...] | None

@@ -1,0 +1,1 @@
+"""Unpack zip and tar archives, Parquet tables of images and WebDataset shards."""

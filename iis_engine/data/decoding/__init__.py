@@ -1,0 +1,1 @@
+"""Decode image files, name unread formats, and check every image of a data set once."""
