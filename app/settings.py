@@ -193,7 +193,7 @@ class Jobs(Section):
     sweep_seconds: float = Field(default=3, gt=0, description="Interval between sweeps for lost wake-ups and expired leases")
     max_attempts: int = Field(default=3, ge=1, description="Attempts at a job before it fails as `worker_lost`")
     task_seconds: float = Field(
-        default=10, ge=0, description="Shortest task for other workers that a stage is divided into; a stage of less than two is not"
+        default=10, ge=0, description="Longest task of images for other workers; the shortest takes a fifth of it (docs/operations.md)"
     )
     job_deadline_seconds: float = Field(default=DAY, gt=0, description="Running time of a job over all attempts, unless it asks for less")
     check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")

@@ -6,6 +6,7 @@ It holds no credentials and imports no part of the service. It ends when standar
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
@@ -20,6 +21,8 @@ from typing import IO
 from worker.child.unpickling import forbid_pickled_objects
 from worker.sandbox.confinement import Grant, confine, limit_processor_time
 from worker.sandbox.messages import JsonObject
+
+IDLE_SECONDS = 5.0  # without a request, after which free memory is returned
 
 
 def main(arguments: list[str]) -> None:
@@ -72,6 +75,13 @@ class ReplyWriter:
         self.send(type="output", name=name, details=details)
 
 
+def return_free_memory() -> None:
+    """Return freed heap memory to the operating system, which `worker.sandbox.environment.ALLOCATOR` keeps mapped; glibc only."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _take_pipes() -> tuple[IO[str], IO[str]]:
     """Duplicate stdin and stdout for messages; redirect stdin to /dev/null and stdout to stderr, so that libraries cannot interfere."""
     requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
@@ -93,7 +103,12 @@ def _read_requests(requests: IO[str], lines: queue.SimpleQueue[str]) -> None:
 
 def _parse_requests(lines: queue.SimpleQueue[str]) -> Iterator[JsonObject]:
     while True:
-        yield json.loads(lines.get())
+        try:
+            line = lines.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return_free_memory()
+            line = lines.get()
+        yield json.loads(line)
 
 
 def _error_reply(error: Exception) -> JsonObject:

@@ -17,7 +17,7 @@ from app.storage import ArtifactMissing
 from worker.jobs.artifacts import StoredFile, output_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
 from worker.jobs.shard_storage import ShardStorage
-from worker.jobs.sharing.division import DivisibleStage, Division
+from worker.jobs.sharing.division import SHORTEST_TASK, DivisibleStage, Division
 from worker.jobs.sharing.seed_tasks import SHORTEST, SeedTasks, is_long, parts_key
 from worker.jobs.sharing.stage_sharing import SharedStages
 from worker.jobs.stage import Stage
@@ -81,7 +81,7 @@ class Pipeline:
                 self._divide_seeds(stage)
                 began = time.monotonic()
                 self._compute(stage)
-                long = time.monotonic() - began >= self._attempt.runtime.settings.task_seconds
+                long = time.monotonic() - began >= SHORTEST_TASK * self._attempt.runtime.settings.task_seconds
                 if stage.independent and stage.name not in self._seed_seconds and long:
                     self._share_neighbours(stage)
         for stage in self._stages:  # made when another stage needs them

@@ -218,10 +218,18 @@ def test_a_plan_lists_shards_with_their_work() -> None:
     ("task_seconds", "expected"),
     [
         (0.0, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]),
-        (2.0, [(0, 2), (2, 5)]),  # the fifth shard alone would be too short
-        (4.9, [(0, 5)]),
+        (10.0, [(0, 2), (2, 5)]),  # two seconds at least; the fifth shard alone would be too short
+        (24.5, [(0, 5)]),
         (100.0, [(0, 5)]),
     ],
 )
 def test_consecutive_shards_make_tasks_of_the_time_asked_for(task_seconds: float, expected: list[tuple[int, int]]) -> None:
     assert group_shards([512] * 5, 512, 1.0, task_seconds) == expected
+
+
+def test_tasks_take_an_eighth_of_the_rest_within_their_limits() -> None:
+    sizes = [end - start for start, end in group_shards([64] * 200, 64, 1.0, 10.0)]
+    assert sizes[:12] == [10] * 12  # ten seconds at most
+    assert sizes[12:] == sorted(sizes[12:], reverse=True)
+    assert sizes[-2:] == [2, 2]
+    assert sum(sizes) == 200

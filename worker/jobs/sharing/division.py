@@ -6,7 +6,6 @@ them where they are finished and computes the others: its numbers do not depend 
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from worker.stages.files import READING
 SHARDS_MAX, UNITS_MAX = 100_000, 2**31 - 1  # of a plan, which the child process makes
 SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.safetensors")
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers
+SHARE_OF_REST, SHORTEST_TASK = 1 / 8, 1 / 5  # of a task: of the work that is left, and of `IIS_TASK_SECONDS`
 
 log = structlog.get_logger(__name__)
 
@@ -229,20 +229,24 @@ def read_plan(found: Json) -> tuple[list[PlannedShard], int, int]:
 
 
 def group_shards(units: Sequence[int], measured_units: int, measured_seconds: float, task_seconds: float) -> list[tuple[int, int]]:
-    """Group consecutive shards into tasks that take `task_seconds` or more -> [(start, end), …].
+    """Group consecutive shards into tasks -> [(start, end), …], which become shorter towards the end of the stage.
+
+    A task takes an eighth of the time that is left, at most `task_seconds` and at least a fifth of it, so that up to four workers end
+    nearly together (guided self-scheduling, Polychronopoulos and Kuck 1987).
 
     Parameters
     ----------
     units : images or elements of each shard
     measured_units, measured_seconds : of a shard that was computed before
     """
-    units_per_task = math.ceil(task_seconds * measured_units / max(measured_seconds, 1e-6))
-    groups, start, size = list[tuple[int, int]](), 0, 0
+    longest = task_seconds * measured_units / max(measured_seconds, 1e-6)
+    shortest = longest * SHORTEST_TASK
+    groups, start, size, left = list[tuple[int, int]](), 0, 0, sum(units)
     for index, count in enumerate(units, start=1):
         size += count
-        if size >= units_per_task:
+        if size >= max(shortest, min(longest, left * SHARE_OF_REST)):
             groups.append((start, index))
-            start, size = index, 0
+            start, size, left = index, 0, left - size
     if start < len(units):  # the rest is too short for a task of its own
         groups = [*groups[:-1], (groups[-1][0], len(units))] if groups else [(start, len(units))]
     return groups

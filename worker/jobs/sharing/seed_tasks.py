@@ -23,13 +23,14 @@ from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from worker.jobs.artifacts import artifact_key, output_key, shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.sharing.division import SHORTEST_TASK
 from worker.jobs.sharing.file_tasks import compute_file_task
 from worker.jobs.stage import Stage
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.stages.files import CHOICE, FEATURES, MATCHED_LIBRARIES, seed_file
 
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers
-SHORTEST = 3.5  # task times that a measurement must take to be divided: its choice then takes about one
+SHORTEST = 2.0  # task times that a measurement must take to be divided
 CHOICE_PER_SEED = 2.0  # time of a choice relative to that of one seed's curve, about
 
 
@@ -85,8 +86,9 @@ class SeedTasks:
         return spec
 
     def _curves(self, stage: Stage, choice_seconds: float) -> list[Json]:
-        """Tasks of consecutive seeds that take `IIS_TASK_SECONDS` or more, by the time of the choice."""
-        per_task = math.ceil(self._attempt.runtime.settings.task_seconds * CHOICE_PER_SEED / max(choice_seconds, 1e-6))
+        """Tasks of consecutive seeds that take a fifth of `IIS_TASK_SECONDS` or more, by the time of the choice."""
+        shortest = self._attempt.runtime.settings.task_seconds * SHORTEST_TASK
+        per_task = math.ceil(shortest * CHOICE_PER_SEED / max(choice_seconds, 1e-6))
         size = min(max(per_task, compute_threads()), stage.seeds)  # a task solves its seeds side by side, one thread each
         drawn = MATCHED_LIBRARIES in stage.outputs
         inputs = [FEATURES, MATCHED_LIBRARIES] if drawn else [name for name in stage.inputs if name in self._keys]
