@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,8 @@ StageFunction = Callable[[Path, JsonObject, Reporter], JsonObject]
 
 
 def prepare() -> None:
-    """Import torch, which every stage needs, before the first request."""
+    """Import torch, which every stage needs, before the first request; leave out what no stage needs."""
+    sys.modules["wandb"] = None  # pyright: ignore[reportArgumentType] (timm imports it where it is installed, which takes a second or more)
     import torch
 
     torch.set_grad_enabled(True)
