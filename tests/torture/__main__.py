@@ -36,7 +36,12 @@ def main() -> int:
     for part in options.parts or PARTS:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix=f"torture-{part}-", ignore_cleanup_errors=True) as folder:
-            promises: list[Promise] = importlib.import_module(f"torture.{part}").attack(Path(folder), options.seed)
+            try:
+                promises: list[Promise] = importlib.import_module(f"torture.{part}").attack(Path(folder), options.seed)
+            except Exception:  # the other parts and their numbers are still wanted
+                console.print_exception()
+                promises = []
+                broken.append(f"{part} ended before its promises were attacked; the traceback is above.")
         console.print(f"{part}: {len(promises)} promises in {time.monotonic() - began:.0f} s")
         for promise in promises:
             table.add_row(promise.sentence, str(promise.attempts), str(promise.survived), promise.measured)

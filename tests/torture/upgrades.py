@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -22,7 +23,7 @@ from torture.promises import Promise
 from torture.stack import NO_RATE_LIMITS, REPOSITORY, Stack
 from torture.work import OwnerClient, OwnerInputs, checkpoint, curve_values, features, score_requests
 
-PREVIOUS_MINOR = "231c34e71455ab09f88c5660bc003b22d2b01ad7"  # the last commit of 0.1
+PREVIOUS_MINOR = "5c06e6be26eef8bff447a01bd2631678f78af21f"  # the last commit of 0.2
 WAITING = 4
 ROLLING_JOBS = 4
 READY = " ready."  # in the log of a worker that has started
@@ -39,11 +40,11 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
         caller = OwnerClient(stack.url, stack.add_owner("someone"))
         inputs = OwnerInputs(caller, checkpoint())
         bodies = list(score_requests(inputs))
-        first = caller.post("/v1/jobs", bodies[-1])["id"]
+        first = caller.post("/v1/jobs", _for_previous_minor(bodies[-1]))["id"]
         caller.until_finished(first)
         expected = curve_values(caller, first)
 
-        accepted = [caller.post("/v1/jobs", body)["id"] for body in bodies[:WAITING]]
+        accepted = [caller.post("/v1/jobs", _for_previous_minor(body))["id"] for body in bodies[:WAITING]]
         _until_running(stack, accepted)
         stack.supervised = False
         for name in stack.programs:
@@ -80,7 +81,7 @@ def attack(folder: Path, _seed: int) -> list[Promise]:
         stack.supervised = True
         stack.wait_until_ready()
         back.record(curve_values(caller, first) == expected, "The previous version reads other numbers after the downgrade.")
-        last = caller.post("/v1/jobs", bodies[0] | {"seed": 5})["id"]
+        last = caller.post("/v1/jobs", _for_previous_minor(bodies[0]) | {"seed": 5})["id"]
         back.record(caller.until_finished(last)["state"] == "succeeded", "A job fails on the previous version after the downgrade.")
         stack.supervised = False
         for name in stack.programs:
@@ -108,6 +109,13 @@ def previous_minor(folder: Path) -> Path:
     content = subprocess.run(["git", "archive", PREVIOUS_MINOR], cwd=REPOSITORY, check=True, capture_output=True).stdout
     subprocess.run(["tar", "x", "-C", str(folder)], input=content, check=True)
     return folder
+
+
+def _for_previous_minor(body: dict[str, Any]) -> dict[str, Any]:
+    """A score request as the previous minor version takes it: its elements are of 4 x 4 grids, and have no scales."""
+    if "elements" not in body:
+        return body
+    return body | {"elements": {name: value for name, value in body["elements"].items() if name != "scales"}}
 
 
 def _revisions(code: Path) -> list[str]:
