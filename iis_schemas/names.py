@@ -62,10 +62,9 @@ STUDY_FIGURES: tuple[StudyFigure, ...] = get_args(StudyFigure)
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+JobEventType = Literal["job.succeeded", "job.failed", "job.canceled"]
 EventType = Literal[
-    "job.succeeded",
-    "job.failed",
-    "job.canceled",
+    JobEventType,
     "model.ready",
     "model.failed",
     "dataset.ready",

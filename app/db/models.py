@@ -272,6 +272,9 @@ class Job(Described, Base):
     # Of the latest attempt, in order, each with state, size, seconds and workers (worker.jobs.progress.stage_list); null before it.
     stages: Mapped[list[Any] | None] = mapped_column(deferred=True)
     queue_position: Mapped[int | None] = query_expression()  # see app.db.scheduling; null unless queued and asked for
+    # Webhook that the request named, and the events sent there, null for all. No foreign key: the webhook may be deleted since.
+    webhook_id: Mapped[str | None]
+    webhook_events: Mapped[list[Any] | None]
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
     request_id: Mapped[str | None]  # of the request that created it

@@ -60,6 +60,8 @@ def view_of(job: Job) -> AnyJobView:
             "dataset_name": job.dataset_name,
             "deadline_seconds": job.deadline_seconds,
             "progress": with_title(job.progress) if job.progress is not None else None,
+            "webhook": job.webhook_id,
+            "webhook_events": job.webhook_events,
             "error": job.error,
             "usage": _usage(job),
             "created_at": job.created_at,

@@ -22,9 +22,10 @@ from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
-from iis_schemas.names import ActivationsName, JobKind, ProtocolName
+from iis_schemas.names import ActivationsName, JobEventType, JobKind, ProtocolName
 from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView
+from iis_schemas.webhooks import WebhookView
 
 PATH = "/v1/jobs"
 PROGRESS_POLL_SECONDS = 2  # between two updates of a bar
@@ -51,6 +52,8 @@ class Jobs(Results):
         notes: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: str | WebhookView | None = None,
+        webhook_events: Sequence[JobEventType] | None = None,
     ) -> ScoreJobView:
         """Submit a job that scores a model on a data set with a concept library. All inputs must be ready.
 
@@ -63,6 +66,8 @@ class Jobs(Results):
         activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vocabulary : the phrases: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
         name, notes, tags, metadata : of your own, to find the job by (`update_job` changes them)
+        webhook : where the end of the job is announced: a webhook of yours, or an https:// address
+        webhook_events : events to send there; default: all of the job
 
         Raises
         ------
@@ -86,6 +91,8 @@ class Jobs(Results):
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
+            "webhook": None if webhook is None else id_of(webhook),
+            "webhook_events": webhook_events,
         }
         return self._post(ScoreJobView, PATH, build_request(ScoreCreate, fields))
 

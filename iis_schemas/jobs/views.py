@@ -14,6 +14,7 @@ from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE, JobProgre
 from iis_schemas.names import (
     FINISHED_STATES,
     ActivationsName,
+    JobEventType,
     JobState,
     OptimizerName,
     PrecisionName,
@@ -87,6 +88,8 @@ _COMMON_EXAMPLE: dict[str, Any] = {
     },
     "stages": STAGES_EXAMPLE,
     "queue_position": None,
+    "webhook": None,
+    "webhook_events": None,
     "error": None,
     "usage": {"queue_seconds": 1.0, "run_seconds": None, "stage_seconds": None},
     "created_at": "2026-01-12T09:30:00Z",
@@ -209,6 +212,8 @@ class JobView(DescribedView):
         description="1 for the job that the next free worker takes; it changes as owners take turns. Null unless queued, after 1000 of your"
         " own jobs, in lists and in the answer to POST",
     )
+    webhook: str | None = Field(default=None, description="whk_… that its request named")
+    webhook_events: list[JobEventType] | None = Field(default=None, description="Events sent there; null for all")
     error: FailureReason | None
     usage: JobUsage | None = None
     created_at: datetime
