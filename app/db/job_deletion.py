@@ -1,5 +1,6 @@
-"""Deletion of finished jobs with everything that belongs to them, or of their concept library alone, and the rows that forbid it. The caller
-commits.
+"""Deletion of finished jobs with everything that belongs to them, or of their concept library, and the rows that forbid it.
+
+The caller commits.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def delete_jobs(session: Session, job_ids: Sequence[str], released_age_seconds: 
 
 
 def delete_library(session: Session, library: ConceptLibrary, released_age_seconds: float) -> None:
-    """Delete the locked concept library of a finished job, and what reads it: predictors, posted images, share links of concepts and images.
+    """Delete the locked concept library of a finished job, with its predictors, posted images, and share links of concepts and images.
 
     The job keeps its report, curves and figures. Garbage collection deletes the content as for `delete_jobs`.
     """

@@ -277,6 +277,9 @@ class Job(Described, Base):
     webhook_events: Mapped[list[Any] | None]
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
+    # Numbers of the results of explain and finetune jobs that lists show; null where not asked for (app.jobs.repository).
+    batch_summary: Mapped[Json | None] = query_expression()
+    finetune_numbers: Mapped[Json | None] = query_expression()
     request_id: Mapped[str | None]  # of the request that created it
     traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of that request's span (app.traces)
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts

@@ -19,10 +19,25 @@ _LINKED: dict[str, tuple[str, ...]] = {
 
 
 def summary_of(job: Job) -> Json | None:
-    """The main numbers of a score; None until it has succeeded."""
+    """The main numbers of a result; None until the job has succeeded."""
+    if job.kind == "explain":
+        return job.batch_summary
+    if job.kind == "finetune":
+        return None if job.finetune_numbers is None else _finetune_summary(**job.finetune_numbers)
     if not job.summary:
         return None
     return {**job.summary, "near_chance": is_near_chance(job.summary)}
+
+
+def _finetune_summary(means: Json, differences: Json) -> Json:
+    changes = {"iis_change": "treatment_minus_probe", "iis_over_control": "treatment_minus_control"}
+    intervals = {
+        f"{name}{end}": differences[pair][value]
+        for name, pair in changes.items()
+        for end, value in (("", "mean"), ("_low", "low"), ("_high", "high"))
+    }
+    moments = (("before", "probe"), ("after", "treatment"))
+    return {f"{name}_{moment}": means[name][arm] for name in ("accuracy", "iis") for moment, arm in moments} | intervals
 
 
 def _usage(job: Job) -> Json:
@@ -40,9 +55,7 @@ def view_of(job: Job) -> AnyJobView:
     """The view of a row, of the class of its kind."""
     at = f"/v1/jobs/{job.id}"
     related: dict[str, str] = {}
-    own: Json = {}
     if job.kind == "score":
-        own = {"summary": summary_of(job)}
         related = {"predictors": f"/v1/predictors?job={job.id}"}
     elif job.kind == "explain":
         related = {"explained": f"/v1/jobs/{job.spec['job']}"}
@@ -68,7 +81,7 @@ def view_of(job: Job) -> AnyJobView:
             "queued_at": job.queued_at,
             "running_at": job.running_at,
             "canceling_at": job.canceling_at,
-            **own,
+            "summary": summary_of(job),
             **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
             "links": {"self": at, **{name: f"{at}/{name}" for name in _LINKED[job.kind]}, **related},
         }

@@ -131,6 +131,23 @@ export interface ExplainJob extends CommonJob {
   kind: "explain";
   job: string;
   split: "test" | null;
+  summary: ExplainSummary | null;
+}
+
+export interface ExplainSummary {
+  count: number;
+  failed: number;
+  agreement: number;
+}
+
+export interface FinetuneSummary {
+  accuracy_before: number | null;
+  accuracy_after: number | null;
+  iis_before: number | null;
+  iis_after: number | null;
+  iis_over_control: number | null;
+  iis_over_control_low: number | null;
+  iis_over_control_high: number | null;
 }
 
 export interface FinetuneJob extends CommonJob {
@@ -138,6 +155,7 @@ export interface FinetuneJob extends CommonJob {
   library: LibrarySpec;
   elements: Elements;
   lambda: number;
+  summary: FinetuneSummary | null;
 }
 
 export type Job = ScoreJob | ExplainJob | FinetuneJob;

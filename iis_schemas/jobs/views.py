@@ -58,6 +58,31 @@ class ScoreSummary(BaseModel):
     gain_matched_high: float | None
 
 
+class ExplainSummary(BaseModel):
+    """The main numbers of an explain job."""
+
+    count: int = Field(description="Images")
+    failed: int = Field(description="Of them, those that could not be read")
+    agreement: float = Field(description="Share of the readable images for which interpretation and representation predict the same class")
+    accuracy_representation: float | None = Field(description="Null where the true classes are not known")
+    accuracy_interpretation: float | None
+
+
+class FinetuneSummary(BaseModel):
+    """The main numbers of a finetune job: the model before it, and the mean over the seeds after it. Null where the result gives none."""
+
+    accuracy_before: float | None
+    accuracy_after: float | None
+    iis_before: float | None
+    iis_after: float | None
+    iis_change: float | None = Field(description="After minus before; its interval is over the seeds")
+    iis_change_low: float | None
+    iis_change_high: float | None
+    iis_over_control: float | None = Field(description="After minus the same training with lambda = 0; its interval is over the seeds")
+    iis_over_control_low: float | None
+    iis_over_control_high: float | None
+
+
 class JobUsage(BaseModel):
     """Seconds that a job waited and ran, over all attempts."""
 
@@ -139,6 +164,7 @@ EXPLAIN_JOB_EXAMPLE: dict[str, Any] = {
     "sparsity": 0.9,
     "top": 8,
     "contrast": None,
+    "summary": None,
     "links": {
         "self": _EXPLAIN_AT,
         "events": f"{_EXPLAIN_AT}/events",
@@ -173,6 +199,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
     "patience": None,
     "precision": "auto",
     "seeds": [0, 1, 2],
+    "summary": None,
     "progress": {
         "stage": "finetune",
         "title": "Training: treatment, seed 0",
@@ -261,6 +288,7 @@ class ExplainJobView(JobView):
     sparsity: float
     top: int
     contrast: str | None
+    summary: ExplainSummary | None = Field(default=None, description="Null until the job has succeeded")
 
 
 class FinetuneJobView(JobView):
@@ -285,6 +313,7 @@ class FinetuneJobView(JobView):
     patience: int | None
     precision: PrecisionName
     seeds: list[int]
+    summary: FinetuneSummary | None = Field(default=None, description="Null until the job has succeeded")
 
 
 AnyJobView: TypeAlias = ScoreJobView | ExplainJobView | FinetuneJobView

@@ -49,7 +49,7 @@ VERDICT_WORDS: dict[VerdictCode, str] = {
 
 
 def job_table(jobs: Sequence[AnyJobView], now: datetime) -> Listing:
-    """One row per job; the verdict of a job without a score is its state."""
+    """One row per job. In the place of a verdict: agreement, IIS before fine-tuning, or the state of a job without a result."""
     ids = short_ids([job.id for job in jobs])
     rows = [(ids[job.id], *_cells(job), age(job.created_at, now), *_settings(job)) for job in jobs]
     return Listing("", HEADINGS, rows, [note for job in jobs if (note := _note(job))], lines=False)
@@ -91,10 +91,14 @@ def _seconds(value: float | None) -> str:
 
 
 def _cells(job: AnyJobView) -> tuple[str, ...]:
-    """Name, data set, IIS, gain over matched directions, and verdict or state."""
+    """Name, data set, IIS, gain over matched directions, and verdict or state; of other kinds, what the verdict is for a score."""
     name, dataset = job.name or job.model_name or "features", job.dataset_name or job.dataset
-    if job.kind != "score" or job.summary is None:
+    if job.summary is None:
         return name, dataset, "", "", job.state
+    if job.kind == "explain":
+        return name, dataset, "", "", f"{job.summary.agreement:.1%} agree"
+    if job.kind == "finetune":
+        return name, dataset, _number(job.summary.iis_after, ".3f"), "", f"was {_number(job.summary.iis_before, '.3f')}"
     summary = job.summary
     verdict = job.state if summary.verdict is None else VERDICT_WORDS[summary.verdict]
     return name, dataset, _number(summary.iis, ".3f"), _number(summary.gain_matched, "+.3f"), verdict
