@@ -289,6 +289,7 @@ class Job(Described, Base):
     claimed_at: Mapped[datetime | None]  # latest claim
     ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # running time of attempts that were queued again
     stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
+    stage_usage: Mapped[Json | None]  # device, peaks of memory and bytes by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

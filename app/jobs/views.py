@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.db.models import Job, Json
 from app.db.study_rows import is_near_chance
 from app.descriptions import described_fields
@@ -41,14 +43,32 @@ def _finetune_summary(means: Json, differences: Json) -> Json:
 
 
 def _usage(job: Job) -> Json:
+    return {**_seconds(job), "stage_seconds": job.stage_seconds, **_resources(job.stage_usage), "stages": job.stage_usage}
+
+
+def _resources(stages: Json | None) -> Json:
+    """Device, peaks of memory and bytes over all stages; None where no stage measured them."""
+
+    def of_stages(name: str) -> list[Any]:
+        return [used[name] for used in (stages or {}).values() if used[name] is not None]
+
+    devices = of_stages("device")
+    return {
+        "device": next((device for device in devices if device != "cpu"), next(iter(devices), None)),
+        **{name: max(of_stages(name), default=None) for name in ("peak_memory_bytes", "gpu_peak_memory_bytes")},
+        **{name: sum(of_stages(name)) if stages else None for name in ("fetched_bytes", "stored_bytes")},
+    }
+
+
+def _seconds(job: Job) -> Json:
     if job.claimed_at is None:
-        return {"queue_seconds": None, "run_seconds": None, "stage_seconds": job.stage_seconds}
+        return {"queue_seconds": None, "run_seconds": None}
     requeued = job.worker is None  # `ran_seconds` then includes the latest claim
     waited_until = (job.finished_at or job.queued_at) if requeued else job.claimed_at
     queued = (waited_until - job.created_at).total_seconds() - job.ran_seconds
     latest = 0.0 if requeued or job.finished_at is None else (job.finished_at - job.claimed_at).total_seconds()
     ran = None if job.finished_at is None else job.ran_seconds + latest
-    return {"queue_seconds": max(0.0, queued), "run_seconds": ran, "stage_seconds": job.stage_seconds}
+    return {"queue_seconds": max(0.0, queued), "run_seconds": ran}
 
 
 def view_of(job: Job) -> AnyJobView:
