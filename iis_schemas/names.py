@@ -38,6 +38,7 @@ PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = get_args(ActivationsName)
 
 JobKind = Literal["score", "explain", "finetune"]
+JobExpansion = Literal["model", "dataset", "library_dataset", "vlm", "library"]
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 CheckState = Literal["pending", "ready", "failed"]
 Role = Literal["backbone", "vlm"]

@@ -59,6 +59,8 @@ export interface OverallProgress {
 }
 
 export interface JobStage {
+  stage: string;
+  part?: string | null;
   title: string;
   state: string;
   expected_seconds: number | null;
@@ -79,6 +81,22 @@ export interface Elements {
   scales?: number[];
 }
 
+export interface StageUsage {
+  device: string | null;
+  peak_memory_bytes: number | null;
+  gpu_peak_memory_bytes: number | null;
+  fetched_bytes: number | null;
+  stored_bytes: number | null;
+}
+
+/** What a job used, over all its stages and by stage. */
+export interface JobUsage extends StageUsage {
+  queue_seconds: number | null;
+  run_seconds: number | null;
+  stage_seconds: Record<string, number> | null;
+  stages: Record<string, StageUsage> | null;
+}
+
 interface CommonJob {
   id: string;
   name: string | null;
@@ -91,6 +109,7 @@ interface CommonJob {
   progress: Progress | null;
   stages?: JobStage[] | null;
   queue_position?: number | null;
+  usage?: JobUsage | null;
   error: { code: string; message: string; param: string | null } | null;
   created_at: string;
   succeeded_at: string | null;

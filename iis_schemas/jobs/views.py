@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import ElementsView, FailureReason
+from iis_schemas.jobs.expansions import ExpandedResources
 from iis_schemas.jobs.libraries import LibraryView
 from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE, JobProgress, JobStage
 from iis_schemas.jobs.summaries import ExplainSummary, FinetuneSummary, ScoreSummary
@@ -183,6 +184,7 @@ class JobView(DescribedView):
     webhook_events: list[JobEventType] | None = Field(default=None, description="Events sent there; null for all")
     error: FailureReason | None
     usage: JobUsage | None = None
+    expanded: ExpandedResources | None = Field(default=None, description="Null unless `expand` asks for resources")
     created_at: datetime
     queued_at: datetime
     running_at: datetime | None
