@@ -1,4 +1,4 @@
-"""Embed the resources that jobs name: one query for models, one for data sets and one for concept libraries, whatever the number of jobs."""
+"""Embed the resources that jobs name: one query each for models, data sets and concept libraries, whatever the number of jobs."""
 
 from __future__ import annotations
 
