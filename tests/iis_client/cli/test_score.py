@@ -122,7 +122,17 @@ def test_text_and_named_scores_show_phrases_exclusions_and_names(
     assert len(json.loads(iis("concepts", job.id, "--dropped", "--json").stdout)) == 3
 
     assert job.model is not None
-    registered = [job.model[:20], "--data", job.dataset[:20], "--vlm", job.vlm[:20], "--vocabulary", "phrases", "--webhook", WEBHOOK]
+    registered = [
+        job.model[:20],
+        "--data",
+        job.dataset[:20],
+        "--vlm",
+        job.vlm[:20],
+        "--vocabulary",
+        client.concept_set(made).name,
+        "--webhook",
+        WEBHOOK,
+    ]
     named = iis("score", *registered, "--library", "prototype", "--concepts", "5", "--watch")
     assert named.returncode == 0, named.stderr
     assert "of 5" in line_with(named.stdout, "Named concepts")
