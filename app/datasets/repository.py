@@ -40,7 +40,7 @@ class DatasetRepository(OwnedRepository[Dataset]):
         return self.owned().add_columns(Dataset.info.op("-")(cast(DETAILS, ARRAY(Text)))).options(defer(Dataset.info))
 
     def _with_short_info(self, statement: Select[Any]) -> list[tuple[Dataset, Json | None]]:
-        return [(row[0], row[1]) for row in self.session.execute(statement)]
+        return [tuple(row) for row in self.session.execute(statement)]
 
     def same(self, wanted: Dataset) -> Dataset | None:
         """The oldest data set with the content and the settings of a new row, locked against deletion; failed ones do not count.

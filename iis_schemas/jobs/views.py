@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import ElementsView, FailureReason
 from iis_schemas.jobs.expansions import ExpandedResources
-from iis_schemas.jobs.libraries import LibraryView
 from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE, JobProgress, JobStage
 from iis_schemas.jobs.summaries import ExplainSummary, FinetuneSummary, ScoreSummary
 from iis_schemas.jobs.usage import JobUsage
+from iis_schemas.library_views import LibraryView
 from iis_schemas.names import (
     FINISHED_STATES,
     ActivationsName,

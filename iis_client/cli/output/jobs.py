@@ -10,10 +10,10 @@ from iis_client.cli.output.fields import field_listing
 from iis_client.cli.output.listing import Heading, Listing, age, short_ids
 
 if TYPE_CHECKING:
-    from iis_schemas.jobs.libraries import LibraryView
     from iis_schemas.jobs.progress import JobProgress, JobStage, OverallProgress
     from iis_schemas.jobs.usage import JobUsage, StageUsage
     from iis_schemas.jobs.views import AnyJobView
+    from iis_schemas.library_views import LibraryView
     from iis_schemas.names import VerdictCode
 
 HEADINGS = (
