@@ -156,20 +156,18 @@ def register_vlm(client: IISClient, terminal: Terminal, source: VlmSource) -> Mo
 
 
 def parse_vocabulary(value: str) -> VocabularySource:
-    """Parse --vocabulary and check its file before anything is sent.
+    """Parse --vocabulary; what is no file here is a reference, since vocabularies are named after their files.
 
     Raises
     ------
     ConfigurationError
         When the value is not valid.
-    LocalFileError
-        When the file does not exist.
     """
     if value == FROM_CLASSES:
         return VocabularySource()
     file = Path(value).expanduser()
-    if file.suffix.lower() in PHRASE_SUFFIXES:
-        return VocabularySource(file=_require_file(file))
+    if file.suffix.lower() in PHRASE_SUFFIXES and file.is_file():
+        return VocabularySource(file=file)
     return VocabularySource(*parse_reference(value))
 
 
@@ -226,7 +224,9 @@ def find_vocabulary(client: IISClient, source: VocabularySource) -> VocabularySo
         found = client.find_id("vocabulary", source.concept_set)
     except ConfigurationError as error:
         shipped = ", ".join(each.id for each in client.shipped_concept_sets())
-        raise ConfigurationError(f"{str(error).rstrip('.')}. The shipped vocabularies are {shipped}; {_VOCABULARY_FORMS}.") from error
+        is_file = Path(source.concept_set).suffix.lower() in PHRASE_SUFFIXES
+        file = f"There is no file {source.concept_set}. " if is_file else ""
+        raise ConfigurationError(f"{file}{str(error).rstrip('.')}. The shipped vocabularies are {shipped}; {_VOCABULARY_FORMS}.") from error
     client.concept_set_version(found, source.number)
     return VocabularySource(found, source.number)
 

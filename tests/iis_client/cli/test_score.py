@@ -129,7 +129,7 @@ def test_text_and_named_scores_show_phrases_exclusions_and_names(
         "--vlm",
         job.vlm[:20],
         "--vocabulary",
-        client.concept_set(made).name,
+        made[:20],
         "--webhook",
         WEBHOOK,
     ]

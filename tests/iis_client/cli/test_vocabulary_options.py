@@ -88,6 +88,7 @@ def test_a_missing_checkpoint_file_is_not_taken_for_a_tag(given: str) -> None:
         ("@last@2", VocabularySource("@last", 2)),
         ("our birds, v1.2", VocabularySource("our birds, v1.2")),
         ("phrases.csv", VocabularySource(file=Path("phrases.csv"))),
+        ("named after a file.csv", VocabularySource("named after a file.csv")),
         ("from-classes", VocabularySource()),
     ],
 )
@@ -100,11 +101,6 @@ def test_a_vocabulary_is_a_name_an_id_a_file_or_from_classes(given: str, source:
 def test_an_invalid_vocabulary_is_refused_with_the_valid_forms(given: str) -> None:
     with pytest.raises(ConfigurationError, match="a vocabulary is a shipped name"):
         parse_reference(given)
-
-
-def test_a_missing_vocabulary_file_is_refused() -> None:
-    with pytest.raises(LocalFileError, match=r"There is no file missing\.txt"):
-        parse_vocabulary("missing.txt")
 
 
 def test_vlm_and_vocabulary_are_required_together() -> None:
