@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
-from iis_schemas.jobs.libraries import LibraryView
+from iis_schemas.library_views import LibraryView
 from iis_schemas.names import DropReason, LibraryKind
 from iis_schemas.numbers import Integer, Number
 from iis_schemas.stored import StoredModel

@@ -38,6 +38,7 @@ PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 ACTIVATIONS_NAMES: tuple[ActivationsName, ...] = get_args(ActivationsName)
 
 JobKind = Literal["score", "explain", "finetune"]
+JobExpansion = Literal["model", "dataset", "library_dataset", "vlm", "library"]
 JobState = Literal["queued", "running", "canceling", "succeeded", "failed", "canceled"]
 CheckState = Literal["pending", "ready", "failed"]
 Role = Literal["backbone", "vlm"]
@@ -62,10 +63,9 @@ STUDY_FIGURES: tuple[StudyFigure, ...] = get_args(StudyFigure)
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
+JobEventType = Literal["job.succeeded", "job.failed", "job.canceled"]
 EventType = Literal[
-    "job.succeeded",
-    "job.failed",
-    "job.canceled",
+    JobEventType,
     "model.ready",
     "model.failed",
     "dataset.ready",

@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from iis_schemas.jobs.views import ElementsView, LibraryView
+from iis_schemas.jobs.views import ElementsView
+from iis_schemas.library_views import LibraryView
 from iis_schemas.names import ActivationsName, ProtocolName
 from iis_schemas.numbers import Integer
 from iis_schemas.studies.requests import StudyGrid

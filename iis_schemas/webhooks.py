@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
 
-from iis_schemas.names import EventType
+from iis_schemas.names import EventType, JobEventType
 
 URL_MAX_CHARACTERS = 2000
 PATTERN = r"^[^\x00]*$"
 
 
-def _without_repeats(events: list[EventType]) -> list[EventType]:
+Type = TypeVar("Type", bound=str)
+
+
+def _without_repeats(events: list[Type]) -> list[Type]:
     return list(dict.fromkeys(events))
 
 
 Url = Annotated[str, Field(max_length=URL_MAX_CHARACTERS, description="https://, on the public internet, without user name or fragment")]
 Events = Annotated[list[EventType], Field(min_length=1), AfterValidator(_without_repeats)]
 Filter = Annotated[Events | None, Field(description="Event types to send; null for all, those of later releases included")]
+JobEvents = Annotated[list[JobEventType], Field(min_length=1), AfterValidator(_without_repeats)]
 Description = Annotated[str | None, Field(min_length=1, max_length=500, pattern=PATTERN)]
 
 WEBHOOK_EXAMPLE: dict[str, Any] = {
@@ -61,6 +66,31 @@ DELIVERY_EXAMPLE: dict[str, Any] = {
 }
 
 
+class WebhookChoice(BaseModel):
+    """The webhook that a request names."""
+
+    webhook: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=URL_MAX_CHARACTERS,
+        pattern=PATTERN,
+        description="Where its end is announced: whk_… of a webhook of yours, or an address. A webhook of yours with this address is used;"
+        " for a new one, a webhook is registered, which needs a key with the scope admin",
+    )
+
+
+class JobWebhookChoice(WebhookChoice):
+    """The webhook that the request of a job names, and the events that it receives."""
+
+    webhook_events: JobEvents | None = Field(default=None, description="Events of this job to send there; null for all")
+
+    @model_validator(mode="after")
+    def _events_have_an_address(self) -> Self:
+        if self.webhook_events is not None and self.webhook is None:
+            raise PydanticCustomError("webhook_needed", "webhook_events are sent to a webhook; give its address or id as webhook.")
+        return self
+
+
 class WebhookCreate(BaseModel):
     """Register a webhook."""
 
@@ -94,7 +124,10 @@ class WebhookView(BaseModel):
     id: str
     url: str
     description: str | None
-    events: list[EventType] | None
+    events: list[EventType] | None = Field(
+        description="Event types that it receives; null for all. Empty where the request of a job or study registered it: then those alone"
+        " of jobs and studies that name it"
+    )
     enabled: bool
     disabled_reason: str | None = Field(description="Why the service disabled it; enabling it resets its failures")
     previous_secret_expires_at: datetime | None = Field(description="Until when the previous secret signs too")

@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import defer
 
 from app.db.lists.listing import ListQuery, by_name
-from app.db.models import Blob, Concept, ConceptLibrary, DroppedPhrase, StageArtifact
+from app.db.models import Blob, Concept, ConceptLibrary, DroppedPhrase, Result, StageArtifact
 from app.db.repository import OwnedRepository
 
 
@@ -24,6 +24,11 @@ class ConceptLibraryRepository(OwnedRepository[ConceptLibrary]):
         """Rows and cursors as `listed` has them, filtered by model or job where given."""
         wanted = ((ConceptLibrary.model_id, model), (ConceptLibrary.job_id, job))
         return self.listed(query, *(column == value for column, value in wanted if value is not None))
+
+    def of_jobs(self, job_ids: Collection[str]) -> dict[str, ConceptLibrary]:
+        """The libraries that scores were read through, by the id of the job."""
+        statement = self.owned().add_columns(Result.job_id).join(Result, Result.library_id == ConceptLibrary.id)
+        return {row[1]: row[0] for row in self.session.execute(statement.where(Result.job_id.in_(job_ids)))}
 
     def concepts(self, library_id: str, *, after: int | None, limit: int) -> Sequence[Concept]:
         """Concepts after index `after`, one more than `limit`."""

@@ -1,4 +1,4 @@
-"""HTTP of concept libraries: list, view, concepts kept and dropped, download, nearest concepts."""
+"""HTTP of concept libraries: list, view, delete, concepts kept and dropped, download, nearest concepts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from app.concept_libraries import service
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view, dropped_view, library_view
+from app.errors import Conflict
 from app.http.auth import OwnerDep
 from app.http.caching import respond
-from app.http.dependencies import SessionDep, StoreDep
+from app.http.dependencies import SessionDep, SettingsDep, StoreDep
 from app.http.idempotency import IdempotentRoute
 from app.http.listing import NamedList, listed_page
 from app.http.pagination import ID_PATTERN, Page, PageParams, number_cursor, page
-from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES
+from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.http.streaming import deliver
 from iis_schemas.concept_libraries import ConceptLibraryView, ConceptView, DroppedConceptView, NearestRequest, NearestView
 from iis_schemas.descriptions import OptionalNameUpdate
@@ -62,6 +63,16 @@ def get_concept_library(library_id: str, request: Request, session: SessionDep, 
 def update_concept_library(library_id: str, body: OptionalNameUpdate, session: SessionDep, owner: OwnerDep) -> ConceptLibraryView:
     """Change the name, notes, tags or metadata of a concept library; fields that are left out stay."""
     return library_view(service.update_library(session, owner.owner_id, library_id, body))
+
+
+@router.delete("/{library_id}", status_code=204, responses={**RESOURCE_RESPONSES, **problem_responses(Conflict)})
+def delete_concept_library(library_id: str, session: SessionDep, settings: SettingsDep, owner: OwnerDep) -> None:
+    """Delete a concept library with its concepts, crops and predictors, and share links of its concepts and of images.
+
+    Refused while another job uses it, or explains the job that fitted it. That job keeps its report, curves and figures, and cannot be
+    explained any more.
+    """
+    service.delete_library(session, owner.owner_id, library_id, settings)
 
 
 @router.get("/{library_id}/concepts", response_model=Page[ConceptView], responses=RESOURCE_RESPONSES)

@@ -1,4 +1,4 @@
-"""Concept libraries: look-up, description, artifacts, and the search for the concepts nearest to a vector."""
+"""Concept libraries: look-up, description, deletion, artifacts, and the search for the concepts nearest to a vector."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view
+from app.db.job_deletion import delete_library as delete_rows
+from app.db.job_deletion import library_referrer_of, lock_jobs
 from app.db.models import ConceptLibrary
 from app.descriptions import describe
-from app.errors import InvalidInput, NotFound
+from app.errors import Conflict, InvalidInput, NotFound
+from app.settings import Settings
 from app.storage import ArtifactStore
 from app.storage.stored_zip import ZipInvalid, read_stored_member
 from iis_schemas.concept_libraries import NearConcept, NearestRequest, NearestView
@@ -30,6 +33,26 @@ def update_library(session: Session, owner_id: str, library_id: str, changes: Op
     describe(library, changes)
     session.flush()
     return library
+
+
+def delete_library(session: Session, owner_id: str, library_id: str, settings: Settings) -> None:
+    """Delete a concept library with what reads it; the job that fitted it keeps its report, curves and figures.
+
+    Raises
+    ------
+    NotFound
+    Conflict
+        While another job uses it, or explains the job that fitted it; the detail says which.
+    """
+    libraries = ConceptLibraryRepository(session, owner_id)
+    fitted_by = libraries.get(library_id).job_id
+    lock_jobs(session, [fitted_by])
+    library = libraries.get(library_id, for_update=True)
+    if (referrer := library_referrer_of(session, fitted_by)) is not None:
+        use = f"explains job {fitted_by} by" if referrer.kind == "explanation" else "uses"
+        raise Conflict(f"Job {referrer.id} {use} concept library {library_id}; delete that job first.", code="library_in_use")
+    session.expunge(library)
+    delete_rows(session, library, settings.released_artifact_age_seconds)
 
 
 def artifact_sha256(session: Session, owner_id: str, library_id: str) -> str:

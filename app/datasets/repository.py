@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
 
 from sqlalchemy import ARRAY, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import defer
@@ -29,11 +29,18 @@ class DatasetRepository(OwnedRepository[Dataset]):
 
     def page(self, query: ListQuery) -> tuple[list[tuple[Dataset, Json | None]], list[str]]:
         """Rows and cursors as `listed` has them, each row with its `info` without the entries that grow with classes and files."""
-        statement = self.owned().add_columns(Dataset.info.op("-")(cast(DETAILS, ARRAY(Text)))).options(defer(Dataset.info))
-        found: list[tuple[Dataset, Json | None]] = [
-            tuple(row) for row in self.session.execute(cut(statement, Dataset, query, self.sort_keys))
-        ]
+        found = self._with_short_info(cut(self._short(), Dataset, query, self.sort_keys))
         return found, cursors([row for row, _ in found], query, self.sort_keys)
+
+    def of_ids(self, ids: Collection[str]) -> list[tuple[Dataset, Json | None]]:
+        """Those of the data sets that exist, with their `info` as in `page`."""
+        return self._with_short_info(self._short().where(Dataset.id.in_(ids)))
+
+    def _short(self) -> Select[Any]:
+        return self.owned().add_columns(Dataset.info.op("-")(cast(DETAILS, ARRAY(Text)))).options(defer(Dataset.info))
+
+    def _with_short_info(self, statement: Select[Any]) -> list[tuple[Dataset, Json | None]]:
+        return [tuple(row) for row in self.session.execute(statement)]
 
     def same(self, wanted: Dataset) -> Dataset | None:
         """The oldest data set with the content and the settings of a new row, locked against deletion; failed ones do not count.

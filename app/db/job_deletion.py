@@ -1,4 +1,7 @@
-"""Deletion of finished jobs with everything that belongs to them, and the rows that forbid it. The caller commits."""
+"""Deletion of finished jobs with everything that belongs to them, or of their concept library, and the rows that forbid it.
+
+The caller commits.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from app.db.models import ConceptLibrary, Job, Predictor, Result, StageArtifact, StudyCell
+from app.db.models import ConceptLibrary, Job, PostedImage, Predictor, Result, Share, StageArtifact, StudyCell
 
 ReferrerKind = Literal["study", "explanation", "library"]
 
@@ -43,6 +46,15 @@ def referrer_of(session: Session, job_id: str) -> Referrer | None:
     return None
 
 
+def library_referrer_of(session: Session, job_id: str) -> Referrer | None:
+    """The first row that needs the concept library of a job; None where the library may be deleted. A study reads reports alone."""
+    for kind, rows in _references(job_id):
+        found = session.scalar(rows.limit(1)) if kind != "study" else None
+        if found is not None:
+            return Referrer(kind, found)
+    return None
+
+
 def is_needed() -> ColumnElement[bool]:
     """SQL condition on `Job`: whether `referrer_of` finds a row."""
     return or_(*(rows.exists() for _, rows in _references(Job.id)))
@@ -62,8 +74,28 @@ def delete_jobs(session: Session, job_ids: Sequence[str], released_age_seconds: 
     session.execute(delete(Result).where(Result.job_id.in_(job_ids)))  # before the libraries, which results name
     session.execute(delete(ConceptLibrary).where(ConceptLibrary.job_id.in_(job_ids)))
     session.execute(delete(Job).where(Job.id.in_(job_ids)).execution_options(synchronize_session=False))
+    _release(session, keys, released_age_seconds)
+
+
+def delete_library(session: Session, library: ConceptLibrary, released_age_seconds: float) -> None:
+    """Delete the locked concept library of a finished job, with its predictors, posted images, and share links of concepts and images.
+
+    The job keeps its report, curves and figures. Garbage collection deletes the content as for `delete_jobs`.
+    """
+    job_id = library.job_id
+    keys = _kept_artifacts(session, [job_id])
+    session.execute(update(Result).where(Result.library_id == library.id).values(library_id=None))
+    for table in (Predictor, PostedImage):
+        session.execute(delete(table).where(table.job_id == job_id))
+    session.execute(delete(Share).where(Share.job_id == job_id, Share.kind.in_(("concept", "image"))))
+    session.execute(delete(ConceptLibrary).where(ConceptLibrary.id == library.id).execution_options(synchronize_session=False))
+    _release(session, keys, released_age_seconds)
+
+
+def _release(session: Session, keys: Sequence[tuple[str, str]], age_seconds: float) -> None:
+    """Give the last use of stage outputs an age, unless it is older."""
     if keys:
-        used_at = datetime.now(UTC) - timedelta(seconds=released_age_seconds)
+        used_at = datetime.now(UTC) - timedelta(seconds=age_seconds)
         whole_key = tuple_(StageArtifact.owner_id, StageArtifact.key)
         released = update(StageArtifact).where(whole_key.in_(keys), StageArtifact.used_at > used_at)
         session.execute(released.values(used_at=used_at).execution_options(synchronize_session=False))

@@ -1,4 +1,4 @@
-"""Event rows of jobs and their PostgreSQL notifications. `app.db.transitions` decides when to write them.
+"""Event rows of jobs, totals of them, and their PostgreSQL notifications. `app.db.transitions` decides when to write them.
 
 Final states also create webhook deliveries (`app.db.webhook_events`) and delete the job's tasks in the same transaction.
 """
@@ -14,6 +14,21 @@ from app.db.models import FINISHED_STATES, JobEvent, JobTask, Json
 from app.db.webhook_events import announce_ends
 
 EVENTS_CHANNEL = "job_events"
+# Totals of the events of stages, kept with the job, because events expire (app.db.retention).
+STAGE_SECONDS = (
+    "(SELECT coalesce(jsonb_object_agg(stage, seconds), '{}') FROM"
+    " (SELECT data ->> 'stage' AS stage, sum((data ->> 'seconds')::double precision) AS seconds FROM job_events"
+    " WHERE job_id = jobs.id AND type = 'stage' AND data ->> 'state' = 'finished' AND data ->> 'seconds' IS NOT NULL GROUP BY 1) AS stages)"
+)
+STAGE_USAGE = (
+    "(SELECT coalesce(jsonb_object_agg(stage, to_jsonb(used) - 'stage'), '{}') FROM"
+    " (SELECT data ->> 'stage' AS stage, max(data -> 'usage' ->> 'device') AS device,"
+    " max((data -> 'usage' ->> 'peak_memory_bytes')::bigint) AS peak_memory_bytes,"
+    " max((data -> 'usage' ->> 'gpu_peak_memory_bytes')::bigint) AS gpu_peak_memory_bytes,"
+    " sum((data -> 'usage' ->> 'fetched_bytes')::bigint) AS fetched_bytes,"
+    " sum((data -> 'usage' ->> 'stored_bytes')::bigint) AS stored_bytes"
+    " FROM job_events WHERE job_id = jobs.id AND type = 'stage' AND data -> 'usage' IS NOT NULL GROUP BY 1) AS used)"
+)
 
 
 def record_state(session: Session, job_id: str, state: str, *, attempt: int, **more: Any) -> None:

@@ -272,8 +272,14 @@ class Job(Described, Base):
     # Of the latest attempt, in order, each with state, size, seconds and workers (worker.jobs.progress.stage_list); null before it.
     stages: Mapped[list[Any] | None] = mapped_column(deferred=True)
     queue_position: Mapped[int | None] = query_expression()  # see app.db.scheduling; null unless queued and asked for
+    # Webhook that the request named, and the events sent there, null for all. No foreign key: the webhook may be deleted since.
+    webhook_id: Mapped[str | None]
+    webhook_events: Mapped[list[Any] | None]
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
+    # Numbers of the results of explain and finetune jobs that lists show; null where not asked for (app.jobs.repository).
+    batch_summary: Mapped[Json | None] = query_expression()
+    finetune_numbers: Mapped[Json | None] = query_expression()
     request_id: Mapped[str | None]  # of the request that created it
     traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of that request's span (app.traces)
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
@@ -283,6 +289,7 @@ class Job(Described, Base):
     claimed_at: Mapped[datetime | None]  # latest claim
     ran_seconds: Mapped[float] = mapped_column(server_default=text("0"))  # running time of attempts that were queued again
     stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
+    stage_usage: Mapped[Json | None]  # device, peaks of memory and bytes by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -19,7 +19,7 @@ from sqlalchemy import func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from app.db.job_events import insert_event, notify_all, record_state, record_states
+from app.db.job_events import STAGE_SECONDS, STAGE_USAGE, insert_event, notify_all, record_state, record_states
 from app.db.models import Job, Json
 from app.db.validation import refuse_checked_row
 
@@ -29,12 +29,6 @@ WORKER_LOST: Json = {
     "param": None,
 }
 CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it finished.", "param": None}
-# Kept with the job, because events expire (app.db.retention).
-STAGE_SECONDS = (
-    "(SELECT coalesce(jsonb_object_agg(stage, seconds), '{}') FROM"
-    " (SELECT data ->> 'stage' AS stage, sum((data ->> 'seconds')::double precision) AS seconds FROM job_events"
-    " WHERE job_id = jobs.id AND type = 'stage' AND data ->> 'state' = 'finished' AND data ->> 'seconds' IS NOT NULL GROUP BY 1) AS stages)"
-)
 
 
 class LeaseLost(Exception):
@@ -329,8 +323,8 @@ def _unleased() -> dict[str, Any]:
 
 
 def _ended() -> dict[str, Any]:
-    ended_at = {"finished_at": func.clock_timestamp(), "stage_seconds": literal_column(STAGE_SECONDS, JSONB)}
-    return {"lease_token": None, "lease_expires_at": None, **ended_at}
+    totals = {"stage_seconds": literal_column(STAGE_SECONDS, JSONB), "stage_usage": literal_column(STAGE_USAGE, JSONB)}
+    return {"lease_token": None, "lease_expires_at": None, "finished_at": func.clock_timestamp(), **totals}
 
 
 def _from_now(seconds: float) -> Any:

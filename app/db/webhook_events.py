@@ -36,12 +36,12 @@ def announce_ends(session: Session, data_by_job: Mapping[str, Json]) -> None:
     webhooks = _lock_enabled(session, Webhook.owner_id.in_(select(Job.owner_id).where(Job.id.in_(ended))))
     if not webhooks:
         return
-    jobs = session.execute(
-        select(Job.id, Job.owner_id, Job.kind, Job.spec, Job.model_id, Job.dataset_id, Job.concept_set_id).where(Job.id.in_(ended))
-    )
+    columns = (Job.id, Job.owner_id, Job.kind, Job.spec, Job.model_id, Job.dataset_id, Job.concept_set_id)
+    jobs = session.execute(select(*columns, Job.webhook_id, Job.webhook_events).where(Job.id.in_(ended)))
     for job in jobs:
         kind, data = _event(job, data_by_job[job.id])
-        add_deliveries(session, [webhook for webhook in webhooks if _is_subscribed(webhook, job.owner_id, kind)], kind, data)
+        named = job.webhook_id if job.webhook_events is None or kind in job.webhook_events else None
+        add_deliveries(session, _receivers(webhooks, job.owner_id, kind, named), kind, data)
 
 
 def announce_studies(session: Session) -> int:
@@ -54,8 +54,8 @@ def announce_studies(session: Session) -> int:
     webhooks = _lock_enabled(session, Webhook.owner_id.in_([study.owner_id for study in studies]))
     for study in studies:
         at = f"/v1/studies/{study.id}"
-        subscribed = [webhook for webhook in webhooks if _is_subscribed(webhook, study.owner_id, "study.finished")]
-        add_deliveries(session, subscribed, "study.finished", {"id": study.id, "links": {"self": at}})
+        receivers = _receivers(webhooks, study.owner_id, "study.finished", study.webhook_id)
+        add_deliveries(session, receivers, "study.finished", {"id": study.id, "links": {"self": at}})
         study.end_told_at = datetime.now(UTC)
     session.commit()
     return len(studies)
@@ -89,8 +89,10 @@ def _lock_enabled(session: Session, of_owners: ColumnElement[bool]) -> Sequence[
     ).all()
 
 
-def _is_subscribed(webhook: Webhook, owner_id: str, kind: EventType) -> bool:
-    return webhook.owner_id == owner_id and (webhook.events is None or kind in webhook.events)
+def _receivers(webhooks: Sequence[Webhook], owner_id: str, kind: EventType, named: str | None) -> list[Webhook]:
+    """Webhooks of an owner that subscribe to an event, and the one that the request of the job or study named."""
+    own = [webhook for webhook in webhooks if webhook.owner_id == owner_id]
+    return [webhook for webhook in own if webhook.id == named or webhook.events is None or kind in webhook.events]
 
 
 def _event(job: Row[*tuple[Any, ...]], state_data: Json) -> tuple[EventType, Json]:

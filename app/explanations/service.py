@@ -82,8 +82,8 @@ def explainable_job(session: Session, owner_id: str, job_id: str) -> Explained:
         As `succeeded_job` does; also a Conflict for a job that kept no heads.
     """
     job = succeeded_job(session, owner_id, job_id)
-    _require_predictors(session, owner_id, job)
     library_id = ResultRepository(session, owner_id).of_job(job.id).library_id
+    _require_predictors(session, owner_id, job, library_id)
     if library_id is None:
         raise Conflict(f"Job {job_id} has no concept library.", code="no_predictor")
     dataset = session.get_one(Dataset, job.dataset_id)
@@ -225,11 +225,13 @@ def changes_of(request: InterventionRequest) -> dict[str, Any]:
     return require_one_node(request.kept, request.sparsity) | {"set": set_to, "scale": scaled}
 
 
-def _require_predictors(session: Session, owner_id: str, job: Job) -> None:
+def _require_predictors(session: Session, owner_id: str, job: Job, library_id: str | None) -> None:
     if PostedImageRepository(session, owner_id).explainable(job.id):
         return
     if job.spec["protocol"] == "reference":
         reason = "the reference protocol keeps no heads; score it again with protocol exact"
+    elif library_id is None:
+        reason = "its concept library was deleted; submit it again"
     else:
         reason = "it was scored before explanations were kept; submit it again"
     raise Conflict(f"Job {job.id} cannot be explained: {reason}.", code="no_predictor")

@@ -4,7 +4,7 @@ read   read all resources of the owner; queries that store at most an image for 
        predictions, nearest concepts, cost estimates of studies
 write  create, change and delete uploads, models, data sets, concept sets, jobs, studies and share links; to create a share link
        `read` is required too, because its token reads
-admin  list, create, rotate and revoke API keys; manage webhooks
+admin  list, create, rotate and revoke API keys; manage webhooks, also by naming a new address in the request of a job or study
 """
 
 from __future__ import annotations

@@ -6,13 +6,25 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, ClassVar
 
-from sqlalchemy import Double, Select, literal, literal_column
+from sqlalchemy import Double, Select, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import undefer, with_expression
 
 from app.db.lists.listing import ListQuery, SortKey
-from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, Job
+from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, ExplanationBatch, FinetuneResult, Job
 from app.db.repository import OwnedRepository
 from app.db.scheduling import QUEUE_POSITION
+
+BATCH_SUMMARY = (
+    select(ExplanationBatch.summary).where(ExplanationBatch.job_id == Job.id).correlate_except(ExplanationBatch).scalar_subquery()
+)
+_NUMBERS = (("means", FinetuneResult.findings["means"]), ("differences", FinetuneResult.findings["differences"]["iis"]))
+FINETUNE_NUMBERS = (
+    select(func.jsonb_build_object(*(value for pair in _NUMBERS for value in pair), type_=JSONB))
+    .where(FinetuneResult.job_id == Job.id)
+    .correlate_except(FinetuneResult)
+    .scalar_subquery()
+)
 
 
 def _iis_of(job: Job) -> float:
@@ -29,8 +41,13 @@ class JobRepository(OwnedRepository[Job]):
 
     def owned(self) -> Select[Any]:
         """The owner's jobs of public kinds."""
-        named = (undefer(Job.model_name), undefer(Job.dataset_name))
-        return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS)).options(*named)
+        shown = (
+            undefer(Job.model_name),
+            undefer(Job.dataset_name),
+            with_expression(Job.batch_summary, BATCH_SUMMARY),
+            with_expression(Job.finetune_numbers, FINETUNE_NUMBERS),
+        )
+        return super().owned().where(Job.kind.in_(PUBLIC_JOB_KINDS)).options(*shown)
 
     def _found(self, row_id: str, rows: Select[Any]) -> Job:
         """One job, with the stages and the position that lists leave out."""

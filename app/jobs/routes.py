@@ -16,6 +16,7 @@ from app.http.listing import ScoredList, listed_page
 from app.http.pagination import ID_PATTERN, Page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
 from app.jobs import deletion, service
+from app.jobs.expansion import Expansions, expand_jobs
 from app.jobs.repository import JobRepository
 from app.jobs.signals import SignalsDep
 from app.jobs.views import full_view_of, view_of
@@ -36,6 +37,7 @@ def list_jobs(
     session: SessionDep,
     owner: OwnerDep,
     query: ScoredList,
+    expand: Expansions,
     kind: Annotated[Literal["score", "explain", "finetune"] | None, Query()] = None,
     state: Annotated[JobState | None, Query()] = None,
     model: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
@@ -44,7 +46,8 @@ def list_jobs(
     """List your jobs, newest first unless sorted."""
     filters = {"kind": kind, "state": state, "model": model, "dataset": dataset}
     rows, cursors = JobRepository(session, owner.owner_id).page(query, **filters)
-    return respond(request, listed_page([view_of(job) for job in rows], cursors, query, "/v1/jobs", **filters))
+    views = expand_jobs(session, owner.owner_id, [view_of(job) for job in rows], expand)
+    return respond(request, listed_page(views, cursors, query, "/v1/jobs", **filters, expand=",".join(expand) or None))
 
 
 @router.get("/{job_id}", response_model=AnyJob, responses=RESOURCE_RESPONSES)
@@ -57,12 +60,14 @@ def get_job(
     owner: OwnerDep,
     signals: SignalsDep,
     wait_seconds: WaitSeconds,
+    expand: Expansions,
 ) -> Response:
     """Get a job.
 
     With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
     """
     view = full_view_of(JobRepository(session, owner.owner_id).get(job_id))
+    (view,) = expand_jobs(session, owner.owner_id, [view], expand)
     if not wait_seconds:
         return _shown(request, view)
     applied = {"Preference-Applied": f"wait={wait_seconds:.0f}"}
@@ -71,9 +76,13 @@ def get_job(
 
     async def finished() -> Response:
         admitted = admitted_of(request)
-        return _shown(
-            request, await service.wait_until_finished(admitted, signals, sessions, owner.owner_id, job_id, wait_seconds), applied
-        )
+        ended = await service.wait_until_finished(admitted, signals, sessions, owner.owner_id, job_id, wait_seconds)
+
+        def expanded() -> AnyJobView:
+            with sessions() as reading:
+                return expand_jobs(reading, owner.owner_id, [ended], expand)[0]
+
+        return _shown(request, await admitted.run(expanded) if expand else ended, applied)
 
     return LaterResponse(_shown(request, view), finished)
 

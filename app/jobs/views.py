@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.db.models import Job, Json
 from app.db.study_rows import is_near_chance
 from app.descriptions import described_fields
@@ -19,30 +21,61 @@ _LINKED: dict[str, tuple[str, ...]] = {
 
 
 def summary_of(job: Job) -> Json | None:
-    """The main numbers of a score; None until it has succeeded."""
+    """The main numbers of a result; None until the job has succeeded."""
+    if job.kind == "explain":
+        return job.batch_summary
+    if job.kind == "finetune":
+        return None if job.finetune_numbers is None else _finetune_summary(**job.finetune_numbers)
     if not job.summary:
         return None
     return {**job.summary, "near_chance": is_near_chance(job.summary)}
 
 
+def _finetune_summary(means: Json, differences: Json) -> Json:
+    changes = {"iis_change": "treatment_minus_probe", "iis_over_control": "treatment_minus_control"}
+    intervals = {
+        f"{name}{end}": differences[pair][value]
+        for name, pair in changes.items()
+        for end, value in (("", "mean"), ("_low", "low"), ("_high", "high"))
+    }
+    moments = (("before", "probe"), ("after", "treatment"))
+    return {f"{name}_{moment}": means[name][arm] for name in ("accuracy", "iis") for moment, arm in moments} | intervals
+
+
 def _usage(job: Job) -> Json:
+    return {**_seconds(job), "stage_seconds": job.stage_seconds, **_resources(job.stage_usage), "stages": job.stage_usage}
+
+
+def _resources(stages: Json | None) -> Json:
+    """Device, peaks of memory and bytes over all stages; None where no stage measured them."""
+
+    def of_stages(name: str) -> list[Any]:
+        return [used[name] for used in (stages or {}).values() if used[name] is not None]
+
+    devices = of_stages("device")
+    return {
+        "device": next((device for device in devices if device != "cpu"), next(iter(devices), None)),
+        **{name: max(of_stages(name), default=None) for name in ("peak_memory_bytes", "gpu_peak_memory_bytes")},
+        **{name: sum(of_stages(name)) if stages else None for name in ("fetched_bytes", "stored_bytes")},
+    }
+
+
+def _seconds(job: Job) -> Json:
     if job.claimed_at is None:
-        return {"queue_seconds": None, "run_seconds": None, "stage_seconds": job.stage_seconds}
+        return {"queue_seconds": None, "run_seconds": None}
     requeued = job.worker is None  # `ran_seconds` then includes the latest claim
     waited_until = (job.finished_at or job.queued_at) if requeued else job.claimed_at
     queued = (waited_until - job.created_at).total_seconds() - job.ran_seconds
     latest = 0.0 if requeued or job.finished_at is None else (job.finished_at - job.claimed_at).total_seconds()
     ran = None if job.finished_at is None else job.ran_seconds + latest
-    return {"queue_seconds": max(0.0, queued), "run_seconds": ran, "stage_seconds": job.stage_seconds}
+    return {"queue_seconds": max(0.0, queued), "run_seconds": ran}
 
 
 def view_of(job: Job) -> AnyJobView:
     """The view of a row, of the class of its kind."""
     at = f"/v1/jobs/{job.id}"
     related: dict[str, str] = {}
-    own: Json = {}
     if job.kind == "score":
-        own = {"summary": summary_of(job)}
         related = {"predictors": f"/v1/predictors?job={job.id}"}
     elif job.kind == "explain":
         related = {"explained": f"/v1/jobs/{job.spec['job']}"}
@@ -60,13 +93,15 @@ def view_of(job: Job) -> AnyJobView:
             "dataset_name": job.dataset_name,
             "deadline_seconds": job.deadline_seconds,
             "progress": with_title(job.progress) if job.progress is not None else None,
+            "webhook": job.webhook_id,
+            "webhook_events": job.webhook_events,
             "error": job.error,
             "usage": _usage(job),
             "created_at": job.created_at,
             "queued_at": job.queued_at,
             "running_at": job.running_at,
             "canceling_at": job.canceling_at,
-            **own,
+            "summary": summary_of(job),
             **{f"{state}_at": job.finished_at if job.state == state else None for state in FINISHED_STATES},
             "links": {"self": at, **{name: f"{at}/{name}" for name in _LINKED[job.kind]}, **related},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from sqlalchemy import Select, and_, or_, select
@@ -26,6 +26,10 @@ class ModelRepository(OwnedRepository[Model]):
 
     def owned(self) -> Select[Model]:
         return super().owned().where(Model.deleted_at.is_(None))
+
+    def of_ids(self, ids: Collection[str]) -> Sequence[Model]:
+        """Those of the models that exist."""
+        return self.session.scalars(self.owned().where(Model.id.in_(ids))).all()
 
     def validations(self, model: Model) -> Sequence[Job]:
         """Unfinished validations of the model."""

@@ -20,6 +20,7 @@ from app.studies import estimating, service
 from app.studies.repository import StudyRepository
 from app.studies.tables import read_cells, read_table, to_csv
 from app.studies.views import view_of
+from app.webhooks.service import named_webhook
 from iis_schemas.descriptions import DescriptionUpdate
 from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend
 from iis_schemas.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
@@ -36,9 +37,11 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=Idempoten
 def create_study(body: StudyCreate, request: Request, session: SessionDep, owner: OwnerDep, settings: SettingsDep) -> Response:
     """Submit a grid of score jobs.
 
-    Jobs of yours that ask for the same are used, not run again.
+    Jobs of yours that ask for the same are used, not run again. `webhook` names where the end of the study is announced.
     """
     study = service.create_study(session, owner.owner_id, body, settings, request_id_of(request))
+    if body.webhook is not None:
+        study.webhook_id = named_webhook(session, owner.owner_id, owner.scopes, body.webhook, settings).id
     view = _view(session, owner.owner_id, study.id)
     return Response(view.model_dump_json(), 201, {"Location": view.links["self"], **_retry_after(view)}, media_type="application/json")
 

@@ -22,6 +22,7 @@ def view_of(study: Study, states: dict[str, int]) -> StudyView:
         grid=StudyGrid.model_validate(study.grid),
         created_at=study.created_at,
         extended_at=study.extended_at,
+        webhook=study.webhook_id,
         links=links_of(study.id),
     )
 

@@ -16,6 +16,7 @@ from app.jobs import service
 from app.jobs.signals import SignalsDep
 from app.jobs.views import view_of
 from app.jobs.waiting import LaterResponse
+from app.webhooks.service import named_webhook
 from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.requests import JobCreate, ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView
@@ -37,7 +38,7 @@ def create_job(
 ) -> Response:
     """Submit a job.
 
-    With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
+    `webhook` names where its end is announced. With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
     """
     if isinstance(body, ScoreCreate):
         job = service.create_job(session, owner.owner_id, body, settings, request_id_of(request))
@@ -45,6 +46,10 @@ def create_job(
         job = create_finetune(session, owner.owner_id, body, settings, request_id_of(request))
     else:
         job = create_batch(session, owner.owner_id, body, settings, request_id_of(request))
+    if body.webhook is not None:
+        job.webhook_id = named_webhook(session, owner.owner_id, owner.scopes, body.webhook, settings).id
+        job.webhook_events = body.webhook_events
+        session.flush()
     session.refresh(job)
     accepted = view_of(job)
     if not wait_seconds:

@@ -59,6 +59,8 @@ export interface OverallProgress {
 }
 
 export interface JobStage {
+  stage: string;
+  part?: string | null;
   title: string;
   state: string;
   expected_seconds: number | null;
@@ -79,6 +81,22 @@ export interface Elements {
   scales?: number[];
 }
 
+export interface StageUsage {
+  device: string | null;
+  peak_memory_bytes: number | null;
+  gpu_peak_memory_bytes: number | null;
+  fetched_bytes: number | null;
+  stored_bytes: number | null;
+}
+
+/** What a job used, over all its stages and by stage. */
+export interface JobUsage extends StageUsage {
+  queue_seconds: number | null;
+  run_seconds: number | null;
+  stage_seconds: Record<string, number> | null;
+  stages: Record<string, StageUsage> | null;
+}
+
 interface CommonJob {
   id: string;
   name: string | null;
@@ -91,6 +109,7 @@ interface CommonJob {
   progress: Progress | null;
   stages?: JobStage[] | null;
   queue_position?: number | null;
+  usage?: JobUsage | null;
   error: { code: string; message: string; param: string | null } | null;
   created_at: string;
   succeeded_at: string | null;
@@ -131,6 +150,23 @@ export interface ExplainJob extends CommonJob {
   kind: "explain";
   job: string;
   split: "test" | null;
+  summary: ExplainSummary | null;
+}
+
+export interface ExplainSummary {
+  count: number;
+  failed: number;
+  agreement: number;
+}
+
+export interface FinetuneSummary {
+  accuracy_before: number | null;
+  accuracy_after: number | null;
+  iis_before: number | null;
+  iis_after: number | null;
+  iis_over_control: number | null;
+  iis_over_control_low: number | null;
+  iis_over_control_high: number | null;
 }
 
 export interface FinetuneJob extends CommonJob {
@@ -138,6 +174,7 @@ export interface FinetuneJob extends CommonJob {
   library: LibrarySpec;
   elements: Elements;
   lambda: number;
+  summary: FinetuneSummary | null;
 }
 
 export type Job = ScoreJob | ExplainJob | FinetuneJob;

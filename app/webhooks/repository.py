@@ -18,10 +18,17 @@ class WebhookRepository(OwnedRepository[Webhook]):
     table = Webhook
     noun = "webhook"
 
-    def count_alone(self) -> int:
-        """The number of webhooks, under a lock until this transaction ends."""
+    def lock_registration(self) -> None:
+        """Let no other transaction add a webhook of this owner until this one ends."""
         self.session.execute(select(Owner.id).where(Owner.id == self.owner_id).with_for_update(key_share=True))
+
+    def count(self) -> int:
+        """The number of webhooks."""
         return self.session.scalar(select(func.count()).select_from(self.owned().subquery())) or 0
+
+    def of_address(self, url: str) -> Webhook | None:
+        """The webhook with this normalised URL: an enabled one where there is one, else the oldest."""
+        return self.session.scalar(self.owned().where(Webhook.url == url).order_by(Webhook.enabled.desc(), Webhook.id).limit(1))
 
     def delete(self, webhook_id: str) -> None:
         """Delete a webhook with its deliveries."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from app.db.ids import new_id
+from app.db.ids import PREFIXES, new_id
 from app.db.models import Webhook, WebhookDelivery
 from app.db.webhook_events import TEST_EVENT, add_deliveries
-from app.errors import Conflict, InvalidInput
+from app.errors import Conflict, InvalidInput, NotFound
+from app.http.scopes import require_scopes
 from app.settings import Settings
 from app.webhook_security.addresses import InvalidUrl, read_url
 from app.webhook_security.signing import new_salt, secret_digest, secret_of
@@ -34,16 +35,58 @@ def create_webhook(session: Session, owner_id: str, request: WebhookCreate, sett
     webhook = Webhook(
         id=new_id("webhook"),
         owner_id=owner_id,
-        url=_checked(request.url, settings),
+        url=_checked(request.url, settings, "url"),
         description=request.description,
         events=request.events,
         enabled=request.enabled,
     )
     secret = _renew_secret(webhook, settings)
     webhooks = WebhookRepository(session, owner_id)
-    if webhooks.count_alone() >= MAX_WEBHOOKS:
-        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks, the most that are allowed; delete one first.", code="too_many_webhooks")
-    return webhooks.add(webhook), secret
+    webhooks.lock_registration()
+    return _add(webhooks, webhook), secret
+
+
+def named_webhook(session: Session, owner_id: str, scopes: Collection[str], reference: str, settings: Settings) -> Webhook:
+    """The webhook that the request of a job or study names.
+
+    One with a new address is added; it receives the events alone of jobs and studies that name it, and its secret is got by rotating it.
+
+    Parameters
+    ----------
+    scopes : of the key of the request
+    reference : id of a webhook, or an address
+
+    Raises
+    ------
+    NotFound
+        When the owner has no webhook of that id.
+    InvalidInput
+        When the address is none that webhooks are sent to.
+    Forbidden
+        When the address is new and the key has not the scope of webhooks.
+    Conflict
+        When the webhook is disabled, or the owner has as many as there may be.
+    """
+    webhooks = WebhookRepository(session, owner_id)
+    if reference.startswith(f"{PREFIXES['webhook']}_"):
+        try:
+            found = webhooks.get(reference)
+        except NotFound as error:
+            error.param = "webhook"
+            raise
+    else:
+        url = _checked(reference, settings, "webhook")
+        found = webhooks.of_address(url)
+        if found is None:
+            require_scopes(scopes, ("admin",))
+            webhooks.lock_registration()
+            found = webhooks.of_address(url)  # of a request at the same time
+        if found is None:
+            found = Webhook(id=new_id("webhook"), owner_id=owner_id, url=url, events=[], enabled=True)
+            _renew_secret(found, settings)
+            _add(webhooks, found)
+    _require_enabled(found)
+    return found
 
 
 def update_webhook(session: Session, owner_id: str, webhook_id: str, request: WebhookUpdate, settings: Settings) -> Webhook:
@@ -57,7 +100,7 @@ def update_webhook(session: Session, owner_id: str, webhook_id: str, request: We
     webhook = WebhookRepository(session, owner_id).get(webhook_id, for_update=True)
     changes = request.model_dump(exclude_unset=True)
     if "url" in changes:
-        changes["url"] = _checked(request.url, settings)
+        changes["url"] = _checked(request.url, settings, "url")
     if changes.get("enabled"):
         changes |= {"disabled_reason": None, "failing_since": None}
     for name, value in changes.items():
@@ -119,11 +162,17 @@ def replay(session: Session, owner_id: str, webhook_id: str, delivery_id: str) -
     return delivery
 
 
-def _checked(url: str, settings: Settings) -> str:
+def _add(webhooks: WebhookRepository, webhook: Webhook) -> Webhook:
+    if webhooks.count() >= MAX_WEBHOOKS:
+        raise Conflict(f"You have {MAX_WEBHOOKS} webhooks, the most that are allowed; delete one first.", code="too_many_webhooks")
+    return webhooks.add(webhook)
+
+
+def _checked(url: str, settings: Settings, param: str) -> str:
     try:
         return read_url(url, settings.webhook_allowed_networks, allow_http=settings.webhook_allow_http).url
     except InvalidUrl as unfit:
-        raise InvalidInput(str(unfit), code="unfit_url", param="url") from unfit
+        raise InvalidInput(str(unfit), code="unfit_url", param=param) from unfit
 
 
 def _renew_secret(webhook: Webhook, settings: Settings) -> str:

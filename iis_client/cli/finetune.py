@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.inputs.references import DatasetArgument, ModelArgument
+from iis_client.cli.inputs.references import DatasetArgument, ModelArgument, WebhookOption, find_webhook, note_webhook
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, require_parent_folder
@@ -67,6 +67,7 @@ def finetune(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the job, to find it by.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
+    webhook: WebhookOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show each epoch and the result.")] = False,
     to: Annotated[
         Path | None, typer.Option(help="Wait for the job and save the fine-tuned checkpoint to this file.", dir_okay=False)
@@ -97,7 +98,9 @@ def finetune(
             patience=patience,
             name=name,
             tags=tag,
+            webhook=find_webhook(client, webhook),
         )
+        note_webhook(terminal, job.webhook)
         if not watch and to is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return

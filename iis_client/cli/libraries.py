@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from iis_client.cli.connection import connect
-from iis_client.cli.groups import add_rename, add_show, add_tag, list_filters, resource_group
+from iis_client.cli.groups import add_delete, add_rename, add_show, add_tag, list_filters, resource_group
 from iis_client.cli.output.resources import library_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
 
 NOUN = "concept library"
 
-app = resource_group("libraries", "List, show, rename and tag concept libraries. Score jobs create them.")
+app = resource_group("libraries", "List, show, rename, tag and delete concept libraries. Score jobs create them.")
 
 
 @app.command("list")
@@ -38,4 +38,11 @@ add_tag(
     NOUN,
     lambda client, library: client.concept_library(library),
     lambda client, library, changes: client.update_concept_library(library, **changes),
+)
+add_delete(
+    app,
+    "library",
+    NOUN,
+    lambda client, library: client.delete_concept_library(library),
+    "Delete concept libraries with their concepts and predictors; the scores of their jobs stay.",
 )

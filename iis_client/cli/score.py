@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from iis_client.cli.connection import connect
-from iis_client.cli.inputs.registration import register_dataset, register_model, wait_until_ready
+from iis_client.cli.inputs.references import WebhookOption, find_webhook, note_webhook
+from iis_client.cli.inputs.registration import wait_until_ready
+from iis_client.cli.inputs.scored import find_inputs, read_inputs, register_inputs
 from iis_client.cli.jobs import follow, show_result, submitted_line
 from iis_client.cli.layer_sweep import require_sweep_options, show_layers, submit_layers
 from iis_client.cli.output.terminal import Terminal
@@ -22,10 +24,9 @@ from iis_client.cli.settings.model_options import (
     PoolingOption,
     PreprocessOption,
     PretrainedOption,
-    SourceArgument,
+    ScoredSourceArgument,
     WeightsOfOption,
     manifest_columns,
-    read_source,
 )
 from iis_client.cli.settings.options import (
     JsonOption,
@@ -37,13 +38,11 @@ from iis_client.cli.settings.options import (
     key_values,
     require_figure_path,
 )
-from iis_client.cli.settings.vocabulary_options import ensure_vocabulary, parse_text_options, register_vlm, require_vocabulary
+from iis_client.cli.settings.vocabulary_options import ensure_vocabulary, find_phrases, parse_text_options, register_vlm
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from iis_schemas.models import ModelView
 
 
 class LibraryName(StrEnum):
@@ -82,10 +81,16 @@ class ElementChoice(StrEnum):
 
 
 def score(
-    source: SourceArgument = None,
+    source: ScoredSourceArgument = None,
     *,
     arch: ArchOption = None,
-    data: Annotated[Path | None, typer.Option(help="Images: a folder of class folders, or an archive of one.", exists=True)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH|DATASET",
+            help="Images: a folder of class folders, or an archive of one; or a registered data set: id, its beginning, name, or @last.",
+        ),
+    ] = None,
     features: Annotated[Path | None, typer.Option(help="Features (npz, safetensors) instead of a model and images.", exists=True)] = None,
     pretrained: PretrainedOption = None,
     weights_of: WeightsOfOption = None,
@@ -113,8 +118,8 @@ def score(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="Phrases for a text library, or to name the concepts of other libraries: a shipped name (birds), cst_…, "
-            "cst_…@VERSION, a file (.txt, .json, .csv), or from-classes."
+            help="Phrases for a text library, or to name the concepts of other libraries: a shipped name (birds), one of yours by id, "
+            "its beginning, name, or @last, with @VERSION at its end that version; a file (.txt, .json, .csv), or from-classes."
         ),
     ] = None,
     clip_cutoff: Annotated[
@@ -142,27 +147,29 @@ def score(
     seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the job, to find it by.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Tag of the job; may be repeated.")] = None,
+    webhook: WebhookOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Wait for the job; show its progress and the result.")] = False,
     plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload a checkpoint and images and submit a score job."""
+    """Submit a score job, of new files, which are uploaded, or of a registered model and data set."""
     terminal = Terminal(quiet=as_json)
-    checkpoint, arch = read_source(source, arch, pretrained)
-    _require_one_source(checkpoint, arch, data, features, pretrained)
     settings = text_settings(clip_cutoff, interpretability_cutoff, native)
     library_choice = build_library(library.value if library is not None else None, concepts, part or [], settings, vectors is not None)
+    layers, pool = layer or [], None if pooling is None else pooling.value
+    one_layer = {"layer": layers[0], "pooling": pool} if len(layers) == 1 else {}
+    network = {"pretrained": pretrained, "weights_of": weights_of, "arguments": key_values(arg, "--arg")}
+    network |= {"preprocessing": key_values(preprocess, "--preprocess") or None, **one_layer}
     columns = manifest_columns(manifest, manifest_column)
-    arguments, overrides = key_values(arg, "--arg"), key_values(preprocess, "--preprocess") or None
+    inputs = read_inputs(source, arch=arch, data=data, features=features, labels=manifest, columns=columns, network=network)
     vlm_arguments, vlm_overrides = key_values(vlm_arg, "--vlm-arg"), key_values(vlm_preprocess, "--vlm-preprocess")
     text_options = parse_text_options(
         vlm, vlm_arguments, vlm_overrides, vocabulary, weights_of=vlm_weights_of, needed=has_text(library_choice)
     )
     if text_options is not None and features is not None:
         raise ConfigurationError("--features has no images to compare with phrases; leave out --vlm and --vocabulary, or give --data.")
-    layers, pool = layer or [], None if pooling is None else pooling.value
     if len(layers) > 1:
-        require_sweep_options(layers, has_model=features is None, has_vectors=vectors is not None, plot=plot)
+        require_sweep_options(layers, has_model=inputs.model is not None, has_vectors=vectors is not None, plot=plot)
     scored: dict[str, Any] = {
         "elements": {"kind": elements.value, "seed": seed, **element_settings(scales, images_per_class)},
         "protocol": protocol.value,
@@ -173,16 +180,10 @@ def score(
     }
     require_valid_score(library_choice, scored, plot, has_vectors=vectors is not None, has_phrases=text_options is not None)
     with connect() as client:
+        scored["webhook"] = find_webhook(client, webhook)
         if text_options is not None:
-            require_vocabulary(client, text_options.vocabulary)
-        model: ModelView | None = None
-        if features is not None:
-            dataset = register_dataset(client, terminal, features, kind="features")
-        else:
-            one_layer = {"layer": layers[0], "pooling": pool} if len(layers) == 1 else {}
-            network = {"pretrained": pretrained, "weights_of": weights_of, "arguments": arguments, "preprocessing": overrides, **one_layer}
-            model = register_model(client, terminal, checkpoint, cast("str", arch), **network)
-            dataset = register_dataset(client, terminal, cast("Path", data), manifest, columns)
+            text_options = find_phrases(client, text_options)
+        model, dataset = register_inputs(client, terminal, find_inputs(client, inputs))
         if vectors is not None:
             with terminal.upload_bar(vectors) as progress:
                 library_choice = {"kind": "vectors", "upload": client.upload(vectors, progress).id}
@@ -202,6 +203,7 @@ def score(
             show_layers(client, terminal, submit_layers(client, model, layers, pool, settings), watch=watch, as_json=as_json)
             return
         job = client.score(model, dataset, library_choice, **scored)
+        note_webhook(terminal, job.webhook)
         if not watch and plot is None:
             terminal.answer(job, [submitted_line(job)], as_json=as_json)
             return
@@ -227,14 +229,3 @@ def require_valid_score(
     phrases = {"vlm": "mdl_not_sent_yet", "vocabulary": "cst_not_sent_yet"} if has_phrases else {}
     inputs = {"kind": "score", "model": "mdl_not_sent_yet", "dataset": "dst_not_sent_yet"}
     build_request(ScoreCreate, {**settings, **inputs, **phrases, "library": chosen})
-
-
-def _require_one_source(
-    checkpoint: Path | None, arch: str | None, data: Path | None, features: Path | None, pretrained: str | None
-) -> None:
-    if features is not None:
-        if (checkpoint, arch, data, pretrained) != (None, None, None, None):
-            raise ConfigurationError("--features contains the representation; leave out the checkpoint, --arch, --pretrained and --data.")
-        return
-    if arch is None or data is None:
-        raise ConfigurationError("An architecture (timm:resnet18, or --arch beside a checkpoint) and --data FOLDER are required.")

@@ -26,7 +26,7 @@ from iis_client.cli.settings.options import (
     VlmWeightsOfOption,
     key_values,
 )
-from iis_client.cli.settings.vocabulary_options import PHRASE_SUFFIXES, parse_vlm, register_vlm, wait_for_phrases
+from iis_client.cli.settings.vocabulary_options import PHRASE_SUFFIXES, find_vlm, parse_vlm, register_vlm, wait_for_phrases
 from iis_client.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def add(
         to = None if to is None else client.find_id("vocabulary", to)
         vlm_id = None
         if source is not None:
-            model = register_vlm(client, terminal, source)
+            model = register_vlm(client, terminal, find_vlm(client, source))
             with terminal.spinner("A worker loads the vision-language model"):
                 vlm_id = client.wait_until_ready(model).id
         if to is not None:

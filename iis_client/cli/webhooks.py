@@ -10,6 +10,7 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_show, resource_group
+from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.resources import webhook_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, LimitOption, OutputForm, OutputOption
@@ -18,7 +19,7 @@ from iis_client.errors import IISError
 if TYPE_CHECKING:
     from iis_schemas.names import EventType
 
-app = resource_group("webhooks", "List, show, create and delete webhooks.")
+app = resource_group("webhooks", "List, show, create, rotate and delete webhooks.")
 
 
 @app.command("list")
@@ -47,6 +48,27 @@ def create(
         return
     terminal.note(f"Webhook {made.id} is created. Store its secret, which signs the messages; it is shown only once:")
     terminal.show(made.secret)
+
+
+@app.command()
+def rotate(
+    webhook: Annotated[
+        str,
+        typer.Argument(metavar="WEBHOOK", help="A webhook: id, its beginning, URL, or @last.", autocompletion=complete("webhook")),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Replace the secret of a webhook and print the new one; for 24 hours the previous one signs too."""
+    terminal = Terminal()
+    with connect() as client:
+        rotated = client.rotate_webhook_secret(client.find_id("webhook", webhook))
+    if rotated.secret is None:  # the connection was lost after the service had rotated it
+        raise IISError(f"The response with the secret of {rotated.id} was lost; rotate it again with: iis webhooks rotate {rotated.id}")
+    if as_json:
+        terminal.json(rotated)
+        return
+    terminal.note(f"Webhook {rotated.id} has a new secret, which is shown only once; the previous one signs too for 24 hours:")
+    terminal.show(rotated.secret)
 
 
 add_show(app, "webhook", "webhook", lambda client, webhook: client.webhook(webhook))

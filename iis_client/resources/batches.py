@@ -11,7 +11,9 @@ from iis_client.transport.connection import Connection
 from iis_client.transport.messages import build_request, id_of
 from iis_schemas.jobs.requests import ExplainCreate
 from iis_schemas.jobs.views import ExplainJobView, JobView
+from iis_schemas.names import JobEventType
 from iis_schemas.results.batches import ExplainedRow
+from iis_schemas.webhooks import WebhookView
 
 ROW_SUFFIXES = (".jsonl", ".parquet")
 
@@ -34,6 +36,8 @@ class Batches(Connection):
         notes: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: str | WebhookView | None = None,
+        webhook_events: Sequence[JobEventType] | None = None,
     ) -> ExplainJobView:
         """Submit a job that explains the predictions of a scored job for many images.
 
@@ -43,6 +47,7 @@ class Batches(Connection):
         split : "test" for the test images of the job
         archive : a local folder or archive of other images, instead of `split`
         kept, sparsity, top, contrast : as for `explain`
+        webhook, webhook_events : as for `score`
 
         Raises
         ------
@@ -65,6 +70,8 @@ class Batches(Connection):
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
+            "webhook": None if webhook is None else id_of(webhook),
+            "webhook_events": webhook_events,
         }
         return self._post(ExplainJobView, "/v1/jobs", build_request(ExplainCreate, fields))
 

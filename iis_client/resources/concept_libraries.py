@@ -29,6 +29,16 @@ class ConceptLibraries(Connection):
         """One concept library."""
         return self._get(ConceptLibraryView, f"{PATH}/{id_of(library)}")
 
+    def delete_concept_library(self, library: str | ConceptLibraryView) -> None:
+        """Delete a concept library with its concepts, crops and predictors; the job that fitted it keeps its report.
+
+        Raises
+        ------
+        ConflictError
+            While another job uses it, or explains the job that fitted it.
+        """
+        self._delete(f"{PATH}/{id_of(library)}")
+
     def concepts(self, library: str | ConceptLibraryView) -> Iterator[ConceptView]:
         """Concepts of a library by index, with their exemplars."""
         return self._pages(ConceptView, f"{PATH}/{id_of(library)}/concepts")

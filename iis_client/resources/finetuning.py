@@ -17,7 +17,8 @@ from iis_schemas.fields import Elements
 from iis_schemas.jobs.finetuning import FinetuneCreate, FinetuneLibrary
 from iis_schemas.jobs.views import FinetuneJobView
 from iis_schemas.models import ModelView
-from iis_schemas.names import OptimizerName, PrecisionName, TrainedPart
+from iis_schemas.names import JobEventType, OptimizerName, PrecisionName, TrainedPart
+from iis_schemas.webhooks import WebhookView
 
 CHUNK_TIMEOUT_SECONDS = 60.0
 
@@ -51,6 +52,8 @@ class Finetuning(Connection):
         notes: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: str | WebhookView | None = None,
+        webhook_events: Sequence[JobEventType] | None = None,
     ) -> FinetuneJobView:
         """Submit a job that fine-tunes a model so that its sparse interpretation becomes more accurate.
 
@@ -65,6 +68,7 @@ class Finetuning(Connection):
         seeds : three or more different seeds; one treatment and one control run each
         rebuild_every : epochs between rebuilds of the library; default: never
         patience : epochs without a better validation accuracy after which a run stops; default: none
+        webhook, webhook_events : as for `score`
 
         Raises
         ------
@@ -98,6 +102,8 @@ class Finetuning(Connection):
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
+            "webhook": None if webhook is None else id_of(webhook),
+            "webhook_events": webhook_events,
         }
         return self._post(FinetuneJobView, "/v1/jobs", build_request(FinetuneCreate, fields))
 

@@ -22,9 +22,10 @@ from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.jobs.requests import ScoreCreate
 from iis_schemas.jobs.views import AnyJob, AnyJobView, JobView, ScoreJobView
 from iis_schemas.models import ModelView
-from iis_schemas.names import ActivationsName, JobKind, ProtocolName
+from iis_schemas.names import ActivationsName, JobEventType, JobExpansion, JobKind, ProtocolName
 from iis_schemas.results.concept_metrics import ConceptMetricsListView, ConceptMetricsView
 from iis_schemas.results.curves import CurvesView, CurveView
+from iis_schemas.webhooks import WebhookView
 
 PATH = "/v1/jobs"
 PROGRESS_POLL_SECONDS = 2  # between two updates of a bar
@@ -51,6 +52,8 @@ class Jobs(Results):
         notes: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: str | WebhookView | None = None,
+        webhook_events: Sequence[JobEventType] | None = None,
     ) -> ScoreJobView:
         """Submit a job that scores a model on a data set with a concept library. All inputs must be ready.
 
@@ -63,6 +66,8 @@ class Jobs(Results):
         activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vocabulary : the phrases: a shipped name ("birds"), a concept set, or a version of one ("cst_…@2")
         name, notes, tags, metadata : of your own, to find the job by (`update_job` changes them)
+        webhook : where the end of the job is announced: a webhook of yours, or an https:// address
+        webhook_events : events to send there; default: all of the job
 
         Raises
         ------
@@ -86,12 +91,19 @@ class Jobs(Results):
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
+            "webhook": None if webhook is None else id_of(webhook),
+            "webhook_events": webhook_events,
         }
         return self._post(ScoreJobView, PATH, build_request(ScoreCreate, fields))
 
-    def job(self, job: str | JobView) -> AnyJobView:
-        """One job."""
-        return self._get(AnyJob, f"{PATH}/{id_of(job)}").root
+    def job(self, job: str | JobView, *, expand: Sequence[JobExpansion] = ()) -> AnyJobView:
+        """One job.
+
+        Parameters
+        ----------
+        expand : resources to embed in `expanded`, such as "model" and "dataset"
+        """
+        return self._get(AnyJob, f"{PATH}/{id_of(job)}", {"expand": ",".join(expand)} if expand else None).root
 
     def jobs(
         self,
@@ -101,6 +113,7 @@ class Jobs(Results):
         model: str | ModelView | None = None,
         dataset: str | DatasetView | None = None,
         sort: JobOrder | None = None,
+        expand: Sequence[JobExpansion] = (),
         **filters: Unpack[ListFilters],
     ) -> Iterator[AnyJobView]:
         """Your jobs, newest first unless sorted; with filters, those that match all of them.
@@ -108,10 +121,11 @@ class Jobs(Results):
         Parameters
         ----------
         sort : `-iis` for the highest scores first; jobs without a score are lowest
+        expand : as for `job`
         filters : `tags` and `metadata` that each has, and `name_contains`, a part of the name of the job, its model or its data set
         """
         model_id, dataset_id = (None if one is None else id_of(one) for one in (model, dataset))
-        query = list_query(filters, sort, kind=kind, state=state, model=model_id, dataset=dataset_id)
+        query = list_query(filters, sort, kind=kind, state=state, model=model_id, dataset=dataset_id, expand=",".join(expand) or None)
         return (job.root for job in self._pages(AnyJob, PATH, query))
 
     def update_job(self, job: str | JobView, **changes: Unpack[DescriptionChanges]) -> AnyJobView:

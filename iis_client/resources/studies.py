@@ -23,6 +23,7 @@ from iis_schemas.studies.analyses import AnalysisView
 from iis_schemas.studies.leaderboard import LeaderboardView
 from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
 from iis_schemas.studies.views import CellView, EstimateView, StudyView, TableRow, TableView
+from iis_schemas.webhooks import WebhookView
 
 PATH = "/v1/studies"
 POLL_SECONDS = 2  # between two updates of a running study
@@ -54,6 +55,7 @@ class Studies(Connection):
         notes: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, str] | None = None,
+        webhook: str | WebhookView | None = None,
     ) -> StudyView:
         """Submit a grid of score jobs. Existing jobs of yours with the same settings are reused.
 
@@ -70,6 +72,7 @@ class Studies(Connection):
         activations : of the exact protocol: calibrated unless given, or layernorm, the first edition, as an ablation
         vlm, vocabulary : of text libraries, as for `score`
         evolution : the models are checkpoints of one training run, in order
+        webhook : where the end of the study is announced: a webhook of yours, or an https:// address
 
         Raises
         ------
@@ -97,6 +100,7 @@ class Studies(Connection):
             "notes": notes,
             "tags": tags,
             "metadata": metadata,
+            "webhook": None if webhook is None else id_of(webhook),
         }
         return self.submit_study(build_request(StudyCreate, fields))
 

@@ -20,6 +20,7 @@ from iis_schemas.names import (
     TrainedPart,
 )
 from iis_schemas.numbers import Integer, Number
+from iis_schemas.webhooks import JobWebhookChoice
 
 MIN_SEEDS, MAX_SEEDS = 3, 20
 STEP_IMAGES_MAX = 65_536  # in one step: above the largest batches that training is known to gain by
@@ -117,7 +118,7 @@ class FinetuneLibrary(BaseModel):
     concept_count: ConceptCount = DEFAULT_CONCEPT_COUNT
 
 
-class FinetuneCreate(NamedCreate):
+class FinetuneCreate(NamedCreate, JobWebhookChoice):
     """Fine-tune a model by interpretability maximisation (METHOD §5, eq. 8), with its control."""
 
     model_config = ConfigDict(
@@ -190,4 +191,5 @@ class FinetuneCreate(NamedCreate):
 
     def to_spec(self) -> dict[str, Any]:
         """The request as the job's row keeps it and the worker reads it."""
-        return self.model_dump(exclude={"kind", "deadline_seconds", *NamedCreate.model_fields}) | {"elements": self.elements.to_spec()}
+        notes = (*NamedCreate.model_fields, *JobWebhookChoice.model_fields)
+        return self.model_dump(exclude={"kind", "deadline_seconds", *notes}) | {"elements": self.elements.to_spec()}

@@ -9,7 +9,6 @@ from pydantic_core import PydanticCustomError
 
 from iis_schemas.names import LIBRARY_KINDS, LibraryKind
 from iis_schemas.numbers import Integer, Number
-from iis_schemas.stored import StoredModel
 
 MIN_CONCEPTS = 2
 MAX_CONCEPTS = 20_000
@@ -155,26 +154,3 @@ class LibraryChoice(TextOptions):
         parts = [{"kind": part.kind, "concept_count": part.concept_count, **part.with_defaults(part.kind)} for part in self.parts]
         count = sum(part.concept_count for part in self.parts) if parts else self.concept_count or DEFAULT_CONCEPT_COUNT
         return {"kind": self.kind, "concept_count": count, "parts": parts, **self.with_defaults(self.kind)}
-
-
-class LibraryPartView(StoredModel):
-    """A plain library inside a combined one, as a job keeps it."""
-
-    kind: LibraryKind
-    concept_count: int
-    clip_cutoff: float | None = Field(default=None, description="Of a text library; absent otherwise")
-    interpretability_cutoff: float | None = None
-    native: bool | None = None
-
-
-class LibraryView(StoredModel):
-    """The library that a job reads the representation through, as the job keeps it: `id`, or the kind with its settings."""
-
-    id: str | None = Field(default=None, description="Of a library fitted before; absent otherwise")
-    kind: LibraryKind | None = Field(default=None, description="Of a library to fit; absent otherwise")
-    upload: str | None = Field(default=None, description="Of a library of own vectors; absent otherwise")
-    concept_count: int | None = Field(default=None, description="M; null where the file of own vectors says it")
-    parts: list[LibraryPartView] = Field(default_factory=list[LibraryPartView])
-    clip_cutoff: float | None = Field(default=None, description="Of a text library; absent otherwise")
-    interpretability_cutoff: float | None = None
-    native: bool | None = None

@@ -13,11 +13,12 @@ from iis_schemas.jobs.finetuning import FinetuneCreate
 from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.names import JOB_KINDS, VISUAL_KINDS, ActivationsName, ProtocolName
 from iis_schemas.numbers import Integer, Number
+from iis_schemas.webhooks import JobWebhookChoice
 
 DEFAULT_TOP = 8
 
 
-class ScoreCreate(NamedCreate):
+class ScoreCreate(NamedCreate, JobWebhookChoice):
     """Score one model on one data set through one concept library."""
 
     model_config = ConfigDict(
@@ -135,7 +136,7 @@ class ScoreCreate(NamedCreate):
         }
 
 
-class ExplainCreate(NamedCreate):
+class ExplainCreate(NamedCreate, JobWebhookChoice):
     """Explain the predictions of a scored job for many images: its test images, or those in an archive."""
 
     model_config = ConfigDict(

@@ -9,18 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from iis_schemas.descriptions import DESCRIBED_EXAMPLE, DescribedView
 from iis_schemas.fields import ElementsView, FailureReason
-from iis_schemas.jobs.libraries import LibraryView
+from iis_schemas.jobs.expansions import ExpandedResources
 from iis_schemas.jobs.progress import OVERALL_EXAMPLE, STAGES_EXAMPLE, JobProgress, JobStage
+from iis_schemas.jobs.summaries import ExplainSummary, FinetuneSummary, ScoreSummary
+from iis_schemas.jobs.usage import JobUsage
+from iis_schemas.library_views import LibraryView
 from iis_schemas.names import (
     FINISHED_STATES,
     ActivationsName,
+    JobEventType,
     JobState,
     OptimizerName,
     PrecisionName,
     ProtocolName,
-    QuantityName,
     TrainedPart,
-    VerdictCode,
 )
 
 
@@ -30,41 +32,6 @@ class VocabularyView(BaseModel):
     id: str = Field(description="cst_…, or the name of a set that comes with the service")
     version: int
     digest: str = Field(description="sha256 over its phrases")
-
-
-class ScoreSummary(BaseModel):
-    """The main numbers of a score; its report has all. Null where the report has or gives none."""
-
-    edition: int
-    verdict: VerdictCode | None
-    near_chance: bool = Field(description="Whether IIS is not meaningful: withheld, or the accuracy is no better than chance")
-    quantity: QuantityName = Field(default="accuracy", description="What every accuracy is; of multi-label data mean average precision")
-    accuracy: float | None = Field(description="Of the representation")
-    accuracy_low: float | None
-    accuracy_high: float | None
-    chance: float | None
-    few_concepts_mean: float | None
-    few_concepts_mean_low: float | None
-    few_concepts_mean_high: float | None
-    iis: float | None
-    iis_low: float | None
-    iis_high: float | None
-    gain_isotropic: float | None = Field(description="IIS above that of any directions")
-    gain_isotropic_low: float | None
-    gain_isotropic_high: float | None
-    gain_matched: float | None = Field(description="IIS above that of matched directions")
-    gain_matched_low: float | None
-    gain_matched_high: float | None
-
-
-class JobUsage(BaseModel):
-    """Seconds that a job waited and ran, over all attempts."""
-
-    queue_seconds: float | None = Field(description="Null until a worker has taken the job")
-    run_seconds: float | None = Field(description="Null until the job has ended")
-    stage_seconds: dict[str, float] | None = Field(
-        description="Of run_seconds by stage, without stages whose output was reused; null until the job has ended"
-    )
 
 
 _COMMON_EXAMPLE: dict[str, Any] = {
@@ -87,6 +54,8 @@ _COMMON_EXAMPLE: dict[str, Any] = {
     },
     "stages": STAGES_EXAMPLE,
     "queue_position": None,
+    "webhook": None,
+    "webhook_events": None,
     "error": None,
     "usage": {"queue_seconds": 1.0, "run_seconds": None, "stage_seconds": None},
     "created_at": "2026-01-12T09:30:00Z",
@@ -136,6 +105,7 @@ EXPLAIN_JOB_EXAMPLE: dict[str, Any] = {
     "sparsity": 0.9,
     "top": 8,
     "contrast": None,
+    "summary": None,
     "links": {
         "self": _EXPLAIN_AT,
         "events": f"{_EXPLAIN_AT}/events",
@@ -170,6 +140,7 @@ FINETUNE_JOB_EXAMPLE: dict[str, Any] = {
     "patience": None,
     "precision": "auto",
     "seeds": [0, 1, 2],
+    "summary": None,
     "progress": {
         "stage": "finetune",
         "title": "Training: treatment, seed 0",
@@ -209,8 +180,11 @@ class JobView(DescribedView):
         description="1 for the job that the next free worker takes; it changes as owners take turns. Null unless queued, after 1000 of your"
         " own jobs, in lists and in the answer to POST",
     )
+    webhook: str | None = Field(default=None, description="whk_… that its request named")
+    webhook_events: list[JobEventType] | None = Field(default=None, description="Events sent there; null for all")
     error: FailureReason | None
     usage: JobUsage | None = None
+    expanded: ExpandedResources | None = Field(default=None, description="Null unless `expand` asks for resources")
     created_at: datetime
     queued_at: datetime
     running_at: datetime | None
@@ -256,6 +230,7 @@ class ExplainJobView(JobView):
     sparsity: float
     top: int
     contrast: str | None
+    summary: ExplainSummary | None = Field(default=None, description="Null until the job has succeeded")
 
 
 class FinetuneJobView(JobView):
@@ -280,6 +255,7 @@ class FinetuneJobView(JobView):
     patience: int | None
     precision: PrecisionName
     seeds: list[int]
+    summary: FinetuneSummary | None = Field(default=None, description="Null until the job has succeeded")
 
 
 AnyJobView: TypeAlias = ScoreJobView | ExplainJobView | FinetuneJobView

@@ -27,6 +27,7 @@ from iis_schemas.jobs.requests import Deadline, Elements, Seed
 from iis_schemas.jobs.views import VocabularyView
 from iis_schemas.names import ActivationsName, DatasetKind, ProtocolName
 from iis_schemas.numbers import Integer, Number
+from iis_schemas.webhooks import WebhookChoice
 
 MAX_JOBS = 10_000
 MAX_ENTRIES = MAX_JOBS  # of one list, each of which makes at least one job
@@ -191,7 +192,7 @@ class StudyChoices(_Choices):
     deadline_seconds: Deadline = None
 
 
-class StudyCreate(DescriptionCreate, StudyChoices):
+class StudyCreate(DescriptionCreate, WebhookChoice, StudyChoices):
     """A grid of score jobs: models x data sets x libraries x concept counts x data sets that libraries are cut from x seeds."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [STUDY_BODY]})

@@ -37,6 +37,7 @@ STUDY_EXAMPLE: dict[str, Any] = {
     "grid": _GRID,
     "created_at": "2026-01-12T09:30:00Z",
     "extended_at": None,
+    "webhook": None,
     "links": {
         "self": _AT,
         **{name: f"{_AT}/{name}" for name in ("cells", "table", "table.csv", "table.parquet", "analysis", "extend", "cancel")},
@@ -70,6 +71,7 @@ class StudyView(DescribedView):
     grid: StudyGrid
     created_at: datetime
     extended_at: datetime | None
+    webhook: str | None = Field(default=None, description="whk_… that its request named")
     links: dict[str, str]
 
 

@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
     requests, replies = _take_pipes()
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests, lines), name="requests", daemon=True).start()
+    from worker.child import usage
     from worker.child.registry import STAGES, prepare
 
     prepare()
@@ -45,9 +46,10 @@ def main(arguments: list[str]) -> None:
     writer.send(type="hello", protections=protections.to_dict())
     for request in _parse_requests(lines):
         limit_processor_time(request["seconds"])
+        usage.begin()
         try:
             result = STAGES[request["stage"]](Path(request["workspace"]), request["arguments"], writer)
-            writer.send(type="done", result=result)
+            writer.send(type="done", result=result, usage=usage.measured())
         except Exception as error:  # every error must reach the parent as a message
             writer.send(**_error_reply(error))
 

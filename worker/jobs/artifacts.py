@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,7 @@ from app.db.models import StageArtifact
 from app.storage import ArtifactStore, record_blob
 from iis_engine.versions import ENGINE_VERSION
 from worker.jobs.outputs import open_output
+from worker.jobs.progress.stage_usage import UsageMeter
 
 CHUNK_BYTES = 1 << 22
 USED_AT_RESOLUTION = timedelta(hours=1)  # `used_at` is not updated more often
@@ -66,6 +67,8 @@ class OwnersArtifacts:
 
     owner_id: str
     store: ArtifactStore
+    meter: UsageMeter = field(default_factory=UsageMeter, compare=False)
+    """Counts the bytes of files that are fetched and uploaded."""
 
     def find(self, session: Session, keys: Iterable[str]) -> dict[str, str]:
         """The sha256 of each key that exists; updates when they were last used."""
@@ -93,6 +96,7 @@ class OwnersArtifacts:
         """Upload a file, calling `check` between chunks. It is unreferenced content until `record` inserts its row."""
         with open_output(path) as file:
             sha256, size_bytes = self.store.put_chunks(_checked(file, check))
+        self.meter.add_stored(size_bytes)
         return StoredFile(key, stage, sha256, size_bytes, path)
 
     def record(self, session: Session, stored: StoredFile) -> None:
@@ -128,6 +132,7 @@ class OwnersArtifacts:
         with self.store.open(sha256) as source, partial.open("wb") as target:
             for chunk in _checked(source, check):
                 target.write(chunk)
+                self.meter.add_fetched(len(chunk))
         partial.replace(path)
 
 

@@ -223,6 +223,7 @@ class Attempt(AbstractContextManager["Attempt"]):
             network=network and self.runtime.settings.allow_hub,
             on_progress=on_progress,
             on_output=on_output or (lambda _name, _about: None),
+            on_usage=self.artifacts.meter.add_run,
         )
 
     def stage_event(self, stage: str, state: str, *, part: str | None, workspace: StageWorkspace) -> None:

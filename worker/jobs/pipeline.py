@@ -147,7 +147,8 @@ class Pipeline:
         others = [artifacts.upload(key, stage.name, folder / name, check) for name, key in written.items()]
         files, seconds = [*uploaded.values(), *others], time.monotonic() - began + self._seed_seconds.get(stage.name, 0.0)
         self._attempt.stages.finish(self._workspace.stage_id(stage.name, stage.part), seconds, [self._attempt.runtime.name])
-        self._shards.drop(self._attempt.write(lambda session: self._record(session, stage, files, seconds)))
+        used = artifacts.meter.take()
+        self._shards.drop(self._attempt.write(lambda session: self._record(session, stage, files, seconds, used)))
         self._stored.update({name: file.sha256 for name, file in uploaded.items()})
         self._unstored.update(name for name in stage.outputs if name not in uploaded)
         remove_tree(folder / stage.shard_folder)
@@ -241,7 +242,7 @@ class Pipeline:
         Division(self._attempt, divided).run()
         self._restore_shards(stage)
 
-    def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float) -> list[str]:
+    def _record(self, session: Session, stage: Stage, uploaded: Iterable[StoredFile], seconds: float, used: Json) -> list[str]:
         """Insert the rows of the outputs and delete those of the shards; returns the sha256 of the shards' content."""
         artifacts, unreferenced = self._attempt.artifacts, list[str]()
         for file in uploaded:
@@ -249,7 +250,7 @@ class Pipeline:
         if stage.sharded:
             key = self._shards_key(stage)
             unreferenced = artifacts.delete_shards(session, key, artifacts.find_shards(session, key))
-        attempt, fields = self._attempt, {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3)}
+        attempt, fields = self._attempt, {**part_field(stage.part), "state": "finished", "seconds": round(seconds, 3), "usage": used}
         event = {"stage": stage.name, **fields, **self._workspace.event_fields, "worker": attempt.runtime.name}
         attempt.add_event(session, "stage", event)
         return unreferenced

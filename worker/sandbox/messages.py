@@ -8,7 +8,7 @@ then for each request any number of
     {"type": "progress", "done", "total"}
     {"type": "output", "name", "details"}       a file is complete, with details for the worker or null
 and one of
-    {"type": "done", "result"}
+    {"type": "done", "result", "usage"}                 usage as in worker.child.usage
     {"type": "refused", "code", "message", "param"}     the input is at fault
     {"type": "crashed", "message"}                      the service is at fault
 """

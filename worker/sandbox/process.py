@@ -28,6 +28,7 @@ from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
 from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
 from worker.sandbox.trees import remove_tree
+from worker.sandbox.usage import ComputeUsage
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.25
@@ -120,6 +121,7 @@ class ChildProcess:
         network: bool = False,
         on_progress: Callable[[int, int], None],
         on_output: Callable[[str, JsonObject | None], None],
+        on_usage: Callable[[ComputeUsage], None] = lambda _: None,
     ) -> JsonObject:
         """Run one stage to its end and return its result.
 
@@ -131,6 +133,7 @@ class ChildProcess:
         network : whether the stage downloads by name
         on_progress : called with (done, total)
         on_output : called with a finished file's name in the workspace and its details
+        on_usage : called with the memory that the stage has used
 
         Raises
         ------
@@ -152,7 +155,10 @@ class ChildProcess:
                     on_progress(reply["done"], reply["total"])
                 else:
                     on_output(reply["name"], reply["details"])
-            return _result(stage, reply)
+            result = _result(stage, reply)
+            if self._monitor is not None:
+                on_usage(self._monitor.take_usage(reply.get("usage")))
+            return result
         except StageRefused:
             raise
         except BaseException:

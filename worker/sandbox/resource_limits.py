@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from worker.sandbox.trees import disk_bytes
+from worker.sandbox.usage import ComputeUsage, read_usage
 
 CHECK_SECONDS = 0.25
 DISK_CHECK_SECONDS = 2.0  # pause between two walks through the folder
@@ -49,6 +50,8 @@ class ResourceMonitor:
         self._walk_at = self._check_at
         self._walk: Generator[float] | None = None
         self._deleted_bytes = 0
+        self._sampled_bytes = 0  # largest memory since the last `take_usage`
+        self._process_peak_bytes = 0  # that the process has reported
 
     def check(self, limits: ResourceLimits) -> None:
         """Raise `LimitExceeded` if a limit is exceeded. Measures at most every `CHECK_SECONDS`."""
@@ -59,6 +62,12 @@ class ResourceMonitor:
             self._check_disk(limits.disk_bytes)
         self._check_at = time.monotonic() + CHECK_SECONDS
 
+    def take_usage(self, reported: object) -> ComputeUsage:
+        """What the process has used since the last call, by samples and its own report."""
+        usage, self._process_peak_bytes = read_usage(reported, self._process_peak_bytes, self._sampled_bytes)
+        self._sampled_bytes = 0
+        return usage
+
     def _check_processes(self, limit_bytes: int | None) -> None:
         try:
             process = psutil.Process(self._pid)
@@ -67,6 +76,7 @@ class ResourceMonitor:
             used = sum(each.memory_info().rss for each in processes) + _deleted_bytes(self._pid, in_memory=True)
         except psutil.Error:
             return  # it has just ended, which closes the pipe
+        self._sampled_bytes = max(self._sampled_bytes, used)
         threads_allowed = max(THREADS_MIN, THREADS_PER_CORE * (os.cpu_count() or 1))
         if threads > threads_allowed or len(processes) > PROCESSES_MAX:
             raise LimitExceeded("process_limit_exceeded", f"The job ran {threads:,} threads; {threads_allowed:,} are allowed.")

@@ -25,6 +25,7 @@ class Study(Described, Base):
     # The request with defaults filled in: models, datasets, libraries, concept_counts, library_datasets, sparsity_grids, seeds, protocol,
     # elements, vlm, vocabulary, evolution, deadline_seconds; extensions append to the lists.
     grid: Mapped[Json]
+    webhook_id: Mapped[str | None]  # webhook that the request named; it may be deleted since
     created_at: Mapped[datetime] = created_at_column()
     extended_at: Mapped[datetime | None]  # latest extension
     canceled_at: Mapped[datetime | None]  # reset to null by an extension

@@ -20,7 +20,7 @@ class Webhook(Base):
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"))
     url: Mapped[str]
     description: Mapped[str | None]
-    events: Mapped[list[Any] | None]  # subscribed event types; null for all
+    events: Mapped[list[Any] | None]  # subscribed event types; null for all, empty for those alone of jobs and studies that name it
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_reason: Mapped[str | None]  # message, if the service disabled it; null otherwise
     secret_salt: Mapped[str]

@@ -11,7 +11,9 @@ import { loadJob, showJobTools, showState } from "./job_heading.js";
 import { followJob } from "./job_updates.js";
 import { ProgressView } from "./progress_view.js";
 import { scoreResult } from "./score_result.js";
+import { isShared } from "./share_access.js";
 import { TrainingView } from "./training.js";
+import { usageSection } from "./usage_section.js";
 
 /** @import { Job } from "../types.d.ts" */
 
@@ -24,13 +26,18 @@ await loadInto(body, "Loading the job …", async () => view(await loadJob()));
 function view(job) {
   showState(job);
   if (job.state === "succeeded") return resultView(job);
-  if (job.state === "failed") return failureView(job);
+  if (job.state === "failed") return [...failureView(job), usageSection(job)];
   if (job.state === "canceled") return [el("p", { class: "notice" }, `This job was canceled on ${formatTime(job.canceled_at)}.`), submitLink(job)];
   return progressView(job);
 }
 
 /** @param {Job} job */
-function resultView(job) {
+async function resultView(job) {
+  return [...(await resultOf(job)), isShared() ? null : usageSection(job)];
+}
+
+/** @param {Job} job */
+function resultOf(job) {
   if (job.kind === "score") return scoreResult(job);
   if (job.kind === "explain") return explainResult(job);
   return finetuneResult(job);

@@ -1,8 +1,7 @@
 // One row of the job list: name, description, state, progress or main numbers, cancel button. Scores come with the list itself.
 
-import { get, post } from "./api.js";
+import { post } from "./api.js";
 import { announce, el, errorNotice } from "./dom.js";
-import { asPageError } from "./errors.js";
 import { escapeInvisible } from "./escaping.js";
 import { formatCount, formatHalfWidth, formatNumber, formatPercent, formatSigned, formatTime, isMissing } from "./formatting.js";
 import { describeJob, describeProgress, isFinished, stateName } from "./job_formatting.js";
@@ -12,10 +11,7 @@ import { describeVerdict, quantityName } from "./report_formatting.js";
 import { datasetName, modelName } from "./resource_names.js";
 import { valueScale } from "./score_scale.js";
 
-/** @import { ExplainResult, FinetuneResult, Job, Progress, ScoreSummary } from "../types.d.ts" */
-
-const MAX_RESULTS = 5; // requests of a page for results that the list does not have; the other rows link to them
-let requestedResults = 0;
+/** @import { ExplainSummary, FinetuneSummary, Job, Progress, ScoreSummary } from "../types.d.ts" */
 
 const iisAbbreviation = () => el("abbr", { title: "Inherent Interpretability Score" }, "IIS");
 
@@ -78,23 +74,11 @@ export class JobRow {
   }
 
   /** @param {Job} job */
-  async showResult(job) {
-    if (job.kind === "score") {
-      this.outcome.replaceChildren(...(job.summary ? scoreSummary(job.summary) : []));
-      return;
-    }
-    if (requestedResults >= MAX_RESULTS) {
-      this.outcome.replaceChildren(el("p", {}, el("a", { href: `/jobs/${job.id}` }, "Result")));
-      return;
-    }
-    requestedResults += 1;
-    try {
-      /** @type {ExplainResult | FinetuneResult} */
-      const result = await get(job.links.result);
-      this.outcome.replaceChildren(resultSummary(result));
-    } catch (error) {
-      this.showError(asPageError(error).message);
-    }
+  showResult(job) {
+    if (!job.summary) this.outcome.replaceChildren();
+    else if (job.kind === "score") this.outcome.replaceChildren(...scoreSummary(job.summary));
+    else if (job.kind === "explain") this.outcome.replaceChildren(explainSummary(job.summary));
+    else this.outcome.replaceChildren(finetuneSummary(job.summary));
   }
 
   async cancel() {
@@ -130,12 +114,20 @@ function scoreSummary(summary) {
   ];
 }
 
-/** @param {ExplainResult | FinetuneResult} result */
-function resultSummary(result) {
-  if (result.kind === "explain") {
-    const { count, agreement } = result.summary;
-    return el("p", {}, `${formatCount(count, "image")}, agreement ${formatPercent(agreement)}`);
-  }
-  const { mean, low, high } = result.differences.iis.treatment_minus_control;
-  return el("p", {}, iisAbbreviation(), " ", el("strong", {}, formatSigned(mean)), ` vs control ${formatHalfWidth(low, high)}`);
+/** @param {ExplainSummary} summary */
+function explainSummary({ count, failed, agreement }) {
+  const unread = failed ? `, ${formatCount(failed, "unreadable", "unreadable")}` : "";
+  return el("p", {}, `${formatCount(count, "image")}${unread}, agreement ${formatPercent(agreement)}`);
+}
+
+/** @param {FinetuneSummary} summary */
+function finetuneSummary(summary) {
+  const { accuracy_before, accuracy_after, iis_before, iis_after, iis_over_control: change, iis_over_control_low: low, iis_over_control_high: high } = summary;
+  return el(
+    "p",
+    { class: "job-numbers" },
+    el("span", {}, iisAbbreviation(), ` ${formatNumber(iis_before)} → `, el("strong", {}, formatNumber(iis_after))),
+    el("span", {}, " ", el("strong", {}, formatSigned(change)), ` vs control ${formatHalfWidth(low, high)}`),
+    el("span", {}, ` accuracy ${formatPercent(accuracy_before)} → `, el("strong", {}, formatPercent(accuracy_after))),
+  );
 }

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { escapeInvisible } from "./escaping.js";
 import { formatCount, formatTime } from "./formatting.js";
 import { describeLibrary } from "./job_formatting.js";
+import { deletionQuestion } from "./library_deletion.js";
 import { tagLinks } from "./list_filters.js";
 import { listQuery } from "./list_query.js";
 import { showItems } from "./plain_list.js";
@@ -26,5 +27,6 @@ await showItems({
     name: escapeInvisible(library.name ?? describeLibrary(library.settings)),
     href: `/libraries/${library.id}`,
     about: [`${formatCount(library.concept_count, "concept")} of ${library.dimension} dimensions · ${library.kind} · ${formatTime(library.created_at)}`, tagLinks("/libraries", library.tags)],
+    deletion: { question: deletionQuestion(library), address: library.links.self },
   }),
 });

@@ -1,12 +1,13 @@
-// Page of a concept library: name, tags and notes to edit, settings, its job and model, its concepts, downloads.
+// Page of a concept library: name, tags and notes to edit, settings, its job and model, its concepts, downloads, deletion.
 
-import { get } from "./api.js";
+import { get, request } from "./api.js";
 import { rowsOf } from "./configuration_formatting.js";
 import { descriptionForm } from "./description_form.js";
-import { byId, downloadItem, downloadList, el, loadInto, section, table } from "./dom.js";
+import { byId, downloadItem, downloadList, el, errorNotice, loadInto, section, table } from "./dom.js";
 import { droppedPhrases } from "./dropped_phrases.js";
 import { escapeInvisible } from "./escaping.js";
 import { describeLibrary } from "./job_formatting.js";
+import { deletionQuestion } from "./library_deletion.js";
 import { showTools } from "./page_tools.js";
 
 /** @import { Column, ConceptLibrary } from "../types.d.ts" */
@@ -24,7 +25,7 @@ await loadInto(byId("resource"), "Loading the concept library …", async () => 
     settingsSection(library),
     hasPhrases ? droppedPhrases(library.id) : null,
     downloadsSection(library),
-    el("p", { class: "help" }, "A concept library is deleted with the job that fitted it."),
+    deletionSection(library),
   ];
 });
 
@@ -50,4 +51,22 @@ function downloadsSection({ id, links }) {
     "Downloads",
     downloadList(downloadItem(links.download, "Vectors, safetensors", `${id}.safetensors`), downloadItem(links.exemplars, "Crops that show the concepts, ZIP", `${id}-exemplars.zip`)),
   );
+}
+
+/** @param {ConceptLibrary} library */
+function deletionSection(library) {
+  const problem = el("div");
+  const button = el("button", { type: "button" }, "Delete this concept library");
+  button.addEventListener("click", async () => {
+    problem.replaceChildren();
+    if (!confirm(deletionQuestion(library))) return;
+    try {
+      await request("DELETE", library.links.self);
+      location.assign("/libraries");
+    } catch (error) {
+      problem.replaceChildren(errorNotice(error));
+    }
+  });
+  const help = el("p", { class: "help" }, "A concept library is deleted with the job that fitted it, too.");
+  return el("section", { "aria-label": "Deletion" }, el("p", {}, button), help, problem);
 }

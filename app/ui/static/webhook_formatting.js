@@ -6,6 +6,7 @@ import { el } from "./dom.js";
 
 /** @param {string[] | null} events */
 export function describeEvents(events) {
+  if (events?.length === 0) return "events of jobs and studies that name it";
   return events === null ? "all events" : events.join(", ");
 }
 

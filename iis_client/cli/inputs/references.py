@@ -11,6 +11,7 @@ from iis_client.cli.connection import chosen_profile, connect
 from iis_client.errors import IISError
 
 if TYPE_CHECKING:
+    from iis_client.cli.output.terminal import Terminal
     from iis_client.client import IISClient
     from iis_client.resources.references import ReferableKind
 
@@ -61,6 +62,24 @@ StudyArgument = Annotated[
         metavar="STUDY", help="A study: id, its beginning, name, or @last.", autocompletion=complete("study"), show_default=False
     ),
 ]
+WebhookOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Webhook that the end is sent to: an https:// address, or one of yours by id, its beginning, or @last.",
+        autocompletion=complete("webhook"),
+    ),
+]
 KeyArgument = Annotated[
     str, typer.Argument(metavar="KEY", help="An API key: id, its beginning, name, or @last.", autocompletion=complete("key"))
 ]
+
+
+def find_webhook(client: IISClient, reference: str | None) -> str | None:
+    """A new address as it is; of other references, the id of the webhook."""
+    return reference if reference is None or "://" in reference else client.find_id("webhook", reference)
+
+
+def note_webhook(terminal: Terminal, webhook: str | None) -> None:
+    """Print which webhook of a submitted job or study receives its end, if there is one."""
+    if webhook is not None:
+        terminal.note(f"Webhook {webhook} receives its end. Get a secret to verify the message with: iis webhooks rotate {webhook}")

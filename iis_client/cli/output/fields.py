@@ -19,8 +19,9 @@ _LEFT_OUT = "links"  # addresses of the API, for programs
 
 
 def field_listing(answer: BaseModel, *, without: Sequence[str] = ()) -> Listing:
-    """One row per field that has a value, but for those named."""
-    rows = [(name, value) for name, value in flat_fields(_json(answer)).items() if value and name not in without]
+    """One row per field that has a value, but for those named and the fields in them."""
+    fields = flat_fields(_json(answer)).items()
+    rows = [(name, value) for name, value in fields if value and not any(f"{name}.".startswith(f"{one}.") for one in without)]
     return Listing("", (Heading("field"), Heading("value", wraps=True)), rows, lines=False)
 
 

@@ -10,9 +10,10 @@ from iis_client.cli.output.fields import field_listing
 from iis_client.cli.output.listing import Heading, Listing, age, short_ids
 
 if TYPE_CHECKING:
-    from iis_schemas.jobs.libraries import LibraryView
     from iis_schemas.jobs.progress import JobProgress, JobStage, OverallProgress
+    from iis_schemas.jobs.usage import JobUsage, StageUsage
     from iis_schemas.jobs.views import AnyJobView
+    from iis_schemas.library_views import LibraryView
     from iis_schemas.names import VerdictCode
 
 HEADINGS = (
@@ -35,6 +36,7 @@ STAGE_HEADINGS = (
     Heading("share"),
     Heading("expected"),
     Heading("time"),
+    Heading("memory"),  # largest of the compute process, and of a GPU
     Heading("tasks"),
     Heading("workers", wraps=True),
 )
@@ -49,7 +51,7 @@ VERDICT_WORDS: dict[VerdictCode, str] = {
 
 
 def job_table(jobs: Sequence[AnyJobView], now: datetime) -> Listing:
-    """One row per job; the verdict of a job without a score is its state."""
+    """One row per job. In the place of a verdict: agreement, IIS before fine-tuning, or the state of a job without a result."""
     ids = short_ids([job.id for job in jobs])
     rows = [(ids[job.id], *_cells(job), age(job.created_at, now), *_settings(job)) for job in jobs]
     return Listing("", HEADINGS, rows, [note for job in jobs if (note := _note(job))], lines=False)
@@ -57,12 +59,13 @@ def job_table(jobs: Sequence[AnyJobView], now: datetime) -> Listing:
 
 def job_view(job: AnyJobView) -> list[Listing]:
     """All fields of a job, and a table of its stages."""
-    fields = field_listing(job, without=("stages",))
-    return [fields] if not job.stages else [fields, stage_table(job.stages)]
+    fields = field_listing(job, without=("stages", "usage.stages", "usage.stage_seconds"))
+    return [fields] if not job.stages else [fields, stage_table(job.stages, job.usage)]
 
 
-def stage_table(stages: Sequence[JobStage]) -> Listing:
-    """One row per stage of a job, with its share of the job's expected time."""
+def stage_table(stages: Sequence[JobStage], usage: JobUsage | None = None) -> Listing:
+    """One row per stage of a job, with its share of the job's expected time, and its largest memory where `usage` has it."""
+    used = (usage and usage.stages) or {}
     rows = [
         (
             stage.title,
@@ -70,6 +73,7 @@ def stage_table(stages: Sequence[JobStage]) -> Listing:
             f"{stage.share:.0%}",
             _seconds(stage.expected_seconds),
             _seconds(stage.seconds),
+            _memory(used.get(stage.stage)),
             "" if stage.tasks is None else f"{stage.tasks.done}/{stage.tasks.total}",
             ", ".join(stage.workers),
         )
@@ -90,11 +94,20 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
+def _memory(used: StageUsage | None) -> str:
+    sizes = () if used is None else (("", used.peak_memory_bytes), ("GPU ", used.gpu_peak_memory_bytes))
+    return ", ".join(f"{place}{size_bytes / 1e9:.1f} GB" for place, size_bytes in sizes if size_bytes)
+
+
 def _cells(job: AnyJobView) -> tuple[str, ...]:
-    """Name, data set, IIS, gain over matched directions, and verdict or state."""
+    """Name, data set, IIS, gain over matched directions, and verdict or state; of other kinds, what the verdict is for a score."""
     name, dataset = job.name or job.model_name or "features", job.dataset_name or job.dataset
-    if job.kind != "score" or job.summary is None:
+    if job.summary is None:
         return name, dataset, "", "", job.state
+    if job.kind == "explain":
+        return name, dataset, "", "", f"{job.summary.agreement:.1%} agree"
+    if job.kind == "finetune":
+        return name, dataset, _number(job.summary.iis_after, ".3f"), "", f"was {_number(job.summary.iis_before, '.3f')}"
     summary = job.summary
     verdict = job.state if summary.verdict is None else VERDICT_WORDS[summary.verdict]
     return name, dataset, _number(summary.iis, ".3f"), _number(summary.gain_matched, "+.3f"), verdict

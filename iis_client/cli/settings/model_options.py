@@ -33,6 +33,14 @@ SourceArgument = Annotated[
         "such as timm:resnet18.",
     ),
 ]
+ScoredSourceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CHECKPOINT|ARCHITECTURE|MODEL]",
+        help="Checkpoint (safetensors, torch, onnx, or an archive of transformers), an architecture with its default weights, such as "
+        "timm:resnet18, or a registered model: id, its beginning, name, or @last.",
+    ),
+]
 ArchOption = Annotated[
     str | None, typer.Option(help="Architecture: timm:NAME, torchvision:NAME, open_clip:NAME, hf:ORG/NAME, transformers or onnx.")
 ]
@@ -58,6 +66,11 @@ ManifestOption = Annotated[
 ManifestColumnOption = Annotated[
     list[str] | None, typer.Option(help="Column of the table: path=NAME, label=NAME or split=NAME; may be repeated.")
 ]
+
+
+def is_file_or_architecture(source: str) -> bool:
+    """Whether a command's first argument is a file that exists or an architecture, and not a reference to a registered model."""
+    return Path(source).expanduser().exists() or _NAMED.fullmatch(source) is not None
 
 
 def read_source(source: str | None, arch: str | None, pretrained: str | None) -> tuple[Path | None, str | None]:

@@ -32,7 +32,7 @@ VlmOption = Annotated[
     str | None,
     typer.Option(
         help="Vision-language model: open_clip:NAME@CHECKPOINT (a file or a pretrained tag), "
-        "onnx:TOKENIZER@IMAGE.onnx,TEXT.onnx, or the id of a registered model (mdl_…)."
+        "onnx:TOKENIZER@IMAGE.onnx,TEXT.onnx, or a registered model: id, its beginning, name, or @last."
     ),
 ]
 VlmArgOption = Annotated[

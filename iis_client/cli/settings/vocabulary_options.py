@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,20 @@ FROM_CLASSES = "from-classes"
 PHRASE_SUFFIXES = (".txt", ".json", ".csv")
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".onnx")
 
-_REFERENCE = re.compile(r"([A-Za-z0-9_-]+)(?:@([1-9][0-9]{0,8}))?")
+_REFERENCE = re.compile(r"(@last|[^@\0]+)(?:@([1-9][0-9]{0,8}))?")
 _VLM_FORMS = (
     "--vlm takes open_clip:NAME@CHECKPOINT (a file or a pretrained tag), onnx:TOKENIZER@IMAGE.onnx,TEXT.onnx, "
-    "or the id of a registered model (mdl_…)"
+    "or a registered model: id, its beginning, name, or @last"
 )
 _VOCABULARY_FORMS = (
-    f"a vocabulary is a shipped name (birds), a concept set (cst_…, cst_…@2), a file ({', '.join(PHRASE_SUFFIXES)}) or {FROM_CLASSES}"
+    f"a vocabulary is a shipped name (birds), one of yours (id, its beginning, name, or @last; with @2 at its end version 2),"
+    f" a file ({', '.join(PHRASE_SUFFIXES)}) or {FROM_CLASSES}"
 )
 
 
 @dataclass(frozen=True)
 class VlmSource:
-    """A registered vision-language model (`model`), or the arguments to register one."""
+    """A registered vision-language model (`model`, a reference, or its id once it was found), or the arguments to register one."""
 
     model: str | None = None
     architecture: str = ""
@@ -48,7 +49,10 @@ class VlmSource:
 
 @dataclass(frozen=True)
 class VocabularySource:
-    """The vocabulary option: a concept set of the service (`concept_set`, `number`), a `file`, or neither: generate from class names."""
+    """The vocabulary option: a concept set of the service (`concept_set`, `number`), a `file`, or neither: generate from class names.
+
+    `concept_set` is a reference, or its id once it was found.
+    """
 
     concept_set: str | None = None
     number: int | None = None
@@ -105,7 +109,7 @@ def parse_vlm(value: str, arguments: dict[str, Any], preprocessing: dict[str, An
     LocalFileError
         When a file does not exist.
     """
-    if value.startswith("mdl_"):
+    if value and ":" not in value and not value.startswith("onnx@") and not Path(value).expanduser().exists():
         if arguments or preprocessing or weights_of is not None:
             raise ConfigurationError(
                 f"{value} is registered with its arguments; leave out --vlm-arg, --vlm-preprocess and --vlm-weights-of."
@@ -152,20 +156,18 @@ def register_vlm(client: IISClient, terminal: Terminal, source: VlmSource) -> Mo
 
 
 def parse_vocabulary(value: str) -> VocabularySource:
-    """Parse --vocabulary and check its file before anything is sent.
+    """Parse --vocabulary; what is no file here is a reference, since vocabularies are named after their files.
 
     Raises
     ------
     ConfigurationError
         When the value is not valid.
-    LocalFileError
-        When the file does not exist.
     """
     if value == FROM_CLASSES:
         return VocabularySource()
     file = Path(value).expanduser()
-    if file.suffix.lower() in PHRASE_SUFFIXES:
-        return VocabularySource(file=_require_file(file))
+    if file.suffix.lower() in PHRASE_SUFFIXES and file.is_file():
+        return VocabularySource(file=file)
     return VocabularySource(*parse_reference(value))
 
 
@@ -183,23 +185,50 @@ def parse_reference(value: str) -> tuple[str, int | None]:
     return match[1], int(match[2]) if match[2] else None
 
 
-def require_vocabulary(client: IISClient, source: VocabularySource) -> None:
-    """Check that a vocabulary exists at the service before large files are sent.
+def find_phrases(client: IISClient, options: TextOptions) -> TextOptions:
+    """Find the ids of a registered vocabulary and vision-language model before large files are sent.
+
+    Raises
+    ------
+    ConfigurationError, NotFoundError
+        As `find_vocabulary` does; also when no model of yours has this name or id.
+    """
+    vocabulary = find_vocabulary(client, options.vocabulary)
+    return TextOptions(find_vlm(client, options.vlm), vocabulary)
+
+
+def find_vlm(client: IISClient, source: VlmSource) -> VlmSource:
+    """Find the id of a registered vision-language model.
 
     Raises
     ------
     ConfigurationError
-        When no shipped vocabulary has that name.
+        When no model of yours has this name or id, or several have.
+    """
+    return source if source.model is None else replace(source, model=client.find_id("model", source.model))
+
+
+def find_vocabulary(client: IISClient, source: VocabularySource) -> VocabularySource:
+    """Find the id of a vocabulary of the service, and check that it has the version.
+
+    Raises
+    ------
+    ConfigurationError
+        When no vocabulary has this name or id, or several have.
     NotFoundError
         When the concept set or version does not exist.
     """
     if source.concept_set is None:
-        return
-    if not source.concept_set.startswith("cst_"):
-        names = [each.id for each in client.shipped_concept_sets()]
-        if source.concept_set not in names:
-            raise ConfigurationError(f"There is no shipped vocabulary {source.concept_set!r} ({', '.join(names)}); {_VOCABULARY_FORMS}.")
-    client.concept_set_version(source.concept_set, source.number)
+        return source
+    try:
+        found = client.find_id("vocabulary", source.concept_set)
+    except ConfigurationError as error:
+        shipped = ", ".join(each.id for each in client.shipped_concept_sets())
+        is_file = Path(source.concept_set).suffix.lower() in PHRASE_SUFFIXES
+        file = f"There is no file {source.concept_set}. " if is_file else ""
+        raise ConfigurationError(f"{file}{str(error).rstrip('.')}. The shipped vocabularies are {shipped}; {_VOCABULARY_FORMS}.") from error
+    client.concept_set_version(found, source.number)
+    return VocabularySource(found, source.number)
 
 
 def ensure_vocabulary(client: IISClient, terminal: Terminal, source: VocabularySource, dataset: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +13,13 @@ import typer
 
 from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_rename, add_tag, list_filters, resource_group
-from iis_client.cli.inputs.references import StudyArgument
+from iis_client.cli.inputs.references import StudyArgument, WebhookOption, find_webhook, note_webhook
 from iis_client.cli.output.analyses import analysis_view
 from iis_client.cli.output.job_counts import progress_summary
 from iis_client.cli.output.studies import estimate_lines, failure_lines, study_table
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, LimitOption, NameOption, OutputForm, OutputOption, TagsOption
-from iis_client.cli.settings.vocabulary_options import require_vocabulary
+from iis_client.cli.settings.vocabulary_options import find_vocabulary
 from iis_client.errors import ConflictError, InvalidInputError
 from iis_schemas.names import PLOT_FORMATS, STUDY_FIGURES, StudyFigure
 
@@ -46,6 +47,7 @@ def run(
     file: FileArgument,
     out: OutOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the estimated cost only; upload and submit nothing.")] = False,
+    webhook: WebhookOption = None,
 ) -> None:
     """Upload what is missing, submit the study, wait for it and show its results. A repeated run resumes the study."""
     from iis_client.cli.studies.file import read_study, require_complete, require_files
@@ -59,10 +61,12 @@ def run(
         if dry_run:
             terminal.show(*_estimate(client, local))
             return
+        named_webhook = find_webhook(client, webhook)
         request = _register(client, terminal, local, [])
         study = find_study(request, client.studies())
         if study is None:
-            study = client.submit_study(request)
+            study = client.submit_study(request if named_webhook is None else request.model_copy(update={"webhook": named_webhook}))
+            note_webhook(terminal, study.webhook)
             terminal.note(f"Study {study.id} has {study.jobs.total} jobs; its page is {client.base_url}{study.links['page']}")
         else:
             terminal.note(f"Study {study.id} exists already: {progress_summary(study.jobs)}. Resuming it.")
@@ -150,7 +154,7 @@ def _register(client: IISClient, terminal: Terminal, local: LocalStudy, scored: 
     from iis_client.cli.studies.request import study_request
 
     if local.vocabulary is not None:
-        require_vocabulary(client, local.vocabulary)
+        local = replace(local, vocabulary=find_vocabulary(client, local.vocabulary))
     registered = RegisteredInputs(client, local)
     require_single_dataset(local, scored, registered)
     resources = register_inputs(client, terminal, local, registered)
@@ -164,6 +168,8 @@ def _estimate(client: IISClient, local: LocalStudy) -> Iterator[str]:
     from iis_client.cli.studies.inputs import RegisteredInputs, registered_phrases
     from iis_client.cli.studies.request import estimate_request
 
+    if local.vocabulary is not None:
+        local = replace(local, vocabulary=find_vocabulary(client, local.vocabulary))
     registered = RegisteredInputs(client, local)
     sources = local.content.sources()
     found = {key: resource for key, source in sources.items() if (resource := registered.find(key, source)) is not None}

@@ -19,7 +19,7 @@ from app.db.models import Job
 from app.db.session import SessionFactory
 from app.db.transitions import requeue
 from app.jobs.repository import JobRepository
-from support.rows import Rows
+from support.rows import Rows, score_spec
 from support.tenants import Tenant
 
 SUMMARY = {
@@ -72,7 +72,8 @@ def test_a_job_shows_names_and_the_main_numbers_of_its_score(client: TestClient,
 
 def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) -> None:
     job = rows.job()
-    empty = {"queue_seconds": None, "run_seconds": None, "stage_seconds": None}
+    resources = dict.fromkeys(("device", "peak_memory_bytes", "gpu_peak_memory_bytes", "fetched_bytes", "stored_bytes"))
+    empty = {"queue_seconds": None, "run_seconds": None, "stage_seconds": None, **resources, "stages": None}
     assert client.get(f"/v1/jobs/{job}").json()["usage"] == empty
     token = rows.claim(job)
     running = client.get(f"/v1/jobs/{job}").json()["usage"]
@@ -89,7 +90,23 @@ def test_a_job_shows_how_long_it_waited_and_ran(client: TestClient, rows: Rows) 
     assert 0 < ended["run_seconds"] < 60
     canceled = rows.job()
     rows.cancel(canceled)
-    assert client.get(f"/v1/jobs/{canceled}").json()["usage"] == empty | {"stage_seconds": {}}
+    assert client.get(f"/v1/jobs/{canceled}").json()["usage"] == empty | {"stage_seconds": {}, "stages": {}}
+
+
+def test_a_job_shows_the_device_memory_and_bytes_of_its_stages(client: TestClient, rows: Rows) -> None:
+    job = rows.job()
+    token = rows.claim(job)
+    extract = {"device": "cpu", "peak_memory_bytes": 900, "gpu_peak_memory_bytes": None, "fetched_bytes": 50, "stored_bytes": 7}
+    seeds = (extract | {"device": "NVIDIA H200", "gpu_peak_memory_bytes": 2**33}, extract | {"peak_memory_bytes": 1000, "device": None})
+    rows.event(job, token, "stage", stage="extract", state="finished", seconds=1.5, usage=extract)
+    for used in seeds:
+        rows.event(job, token, "stage", stage="matched", state="finished", seconds=1.0, usage=used)
+    rows.event(job, token, "stage", stage="heads", state="finished", seconds=1.0)  # of a worker of an earlier version
+    rows.succeed(job, token)
+    usage = client.get("/v1/jobs").json()["data"][0]["usage"]
+    matched = {"device": "NVIDIA H200", "peak_memory_bytes": 1000, "gpu_peak_memory_bytes": 2**33, "fetched_bytes": 100, "stored_bytes": 14}
+    assert usage["stages"] == {"extract": extract, "matched": matched}
+    assert {name: usage[name] for name in matched} == matched | {"fetched_bytes": 150, "stored_bytes": 21}
 
 
 def test_usage_of_a_requeued_job_counts_each_claim_once(client: TestClient, rows: Rows, sessions: SessionFactory) -> None:
@@ -106,12 +123,83 @@ def test_usage_of_a_requeued_job_counts_each_claim_once(client: TestClient, rows
     assert (round(ended["queue_seconds"], -1), round(ended["run_seconds"], -1)) == (50, 100)
 
 
+def test_explain_and_finetune_jobs_show_the_main_numbers_of_their_results(client: TestClient, rows: Rows) -> None:
+    scored = rows.explainable_job()
+    explained, (tuned, _) = rows.explained_job(scored, [{"index": 0}, {"index": 1}]), rows.finetuned_job()
+    by_id = {job["id"]: job["summary"] for job in client.get("/v1/jobs").json()["data"]}
+    assert by_id[explained] == {
+        "count": 2,
+        "failed": 0,
+        "agreement": 2 / 3,
+        "accuracy_representation": None,
+        "accuracy_interpretation": 0.75,
+    }
+    change = {"iis_change": 0.004, "iis_change_low": -0.0035, "iis_change_high": 0.0115}
+    control = {"iis_over_control": 0.004, "iis_over_control_low": -0.0035, "iis_over_control_high": 0.0115}
+    before_after = {"accuracy_before": 0.924, "accuracy_after": 0.928, "iis_before": 0.916, "iis_after": 0.921}
+    assert by_id[tuned] == before_after | change | control
+    assert client.get(f"/v1/jobs/{tuned}").json()["summary"] == by_id[tuned]
+    assert client.get(f"/v1/jobs/{rows.finetune_job()}").json()["summary"] is None
+
+
+def statements_of(app: FastAPI) -> list[str]:
+    """The statements that the app's database will receive."""
+    statements: list[str] = []
+    event.listen(app.state.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    return statements
+
+
+def test_expanded_jobs_embed_their_resources_in_a_query_of_each_kind(client: TestClient, rows: Rows, app: FastAPI) -> None:
+    model, dataset, vlm = rows.model(name="net, epoch 90"), rows.dataset(name="digits"), rows.vlm()
+    spec = score_spec(model, dataset) | {"vlm": vlm}
+    first, second = (rows.job(model, dataset, vlm_id=vlm, spec=spec) for _ in range(2))
+    library = rows.succeed(first, rows.claim(first))
+    other, _ = rows.succeeded_job()
+    expand = {"expand": "model,vlm,dataset,library_dataset,library"}
+    client.get("/v1/jobs")  # notes when the key was used
+    statements = statements_of(app)
+    page = client.get("/v1/jobs", params=expand).json()
+    assert len(statements) == 5, "one each for the key, the jobs, models, data sets and libraries"
+    by_id = {job["id"]: job["expanded"] for job in page["data"]}
+    assert [job["model"] for job in page["data"]].count(model) == 2, "the ids stay"
+    assert by_id[first]["model"] == client.get(f"/v1/models/{model}").json()
+    assert by_id[first]["vlm"]["id"] == vlm
+    listed = client.get("/v1/datasets", params={"name_contains": "digits"}).json()["data"]
+    assert by_id[first]["dataset"] == next(one for one in listed if one["id"] == dataset)
+    assert by_id[first]["library"] == client.get(f"/v1/concept-libraries/{library}").json()
+    assert by_id[first]["library_dataset"] is None
+    assert (by_id[second]["library"], by_id[other]["vlm"]) == (None, None)
+    alone = client.get(f"/v1/jobs/{first}", params={"expand": "library"}).json()["expanded"]
+    assert (alone["library"]["id"], alone["model"]) == (library, None)
+    assert client.get(f"/v1/jobs/{first}").json()["expanded"] is None
+    following = client.get("/v1/jobs", params={"expand": "dataset, model", "limit": 1}).json()["links"]["next"]
+    assert client.get(following).json()["data"][0]["expanded"]["model"]["id"] == model
+    rows.cancel(second)
+    client.delete(f"/v1/models/{model}")
+    assert client.get(f"/v1/jobs/{first}", params=expand).json()["expanded"]["model"] is None
+
+
+@pytest.mark.parametrize("expand", ["modle", "model,", "model,webhook", ""])
+def test_an_unknown_expansion_is_refused_with_the_known_ones(client: TestClient, rows: Rows, expand: str) -> None:
+    for at in ("/v1/jobs", f"/v1/jobs/{rows.job()}"):
+        refused = client.get(at, params={"expand": expand})
+        assert refused.status_code == 422
+        assert "expand embeds model, dataset, library_dataset, vlm and library, separated by commas" in refused.json()["detail"]
+
+
+def test_an_expanded_wait_embeds_what_the_end_has_made(client: TestClient, rows: Rows) -> None:
+    job, library = rows.succeeded_job()
+    waited = client.get(f"/v1/jobs/{job}", params={"expand": "library"}, headers={"Prefer": "wait=5"}).json()
+    assert waited["expanded"]["library"]["id"] == library
+    queued = client.get(f"/v1/jobs/{rows.job()}", params={"expand": "dataset"}, headers={"Prefer": "wait=0.1"}).json()
+    assert queued["expanded"]["dataset"]["name"] == "digits"
+
+
 def test_a_page_of_jobs_is_one_query(client: TestClient, rows: Rows, app: FastAPI) -> None:
     for _ in range(3):
         rows.succeeded_job()
     client.get("/v1/jobs")  # notes when the key was used
-    statements: list[str] = []
-    event.listen(app.state.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    statements = statements_of(app)
     page = client.get("/v1/jobs").json()
     assert [job["dataset_name"] for job in page["data"]] == ["digits"] * 3
     assert len(statements) == 2, "one for the key, one for the jobs"

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from iis_client import IISClient
 from iis_client.transport.address import Address
@@ -40,8 +40,19 @@ def test_a_library_is_found_renamed_and_leads_to_its_job(open_window: OpenWindow
     page.get_by_label("Name", exact=True).fill("strokes")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="strokes")).to_be_visible(timeout=SOON)
+    questions = list[str]()
+
+    def dismiss(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    page.get_by_role("button", name="Delete this concept library").click()
+    assert questions[0].startswith(f"Delete the concept library strokes? The score of job {scored_job.id} stays.")
     window.open("/libraries?name=stro")
     expect(page.get_by_role("link", name="strokes")).to_be_visible(timeout=SOON)
+    page.get_by_role("button", name="Delete strokes").click()
+    assert questions[1] == questions[0]
     page.get_by_label("Search").fill("nothing of the kind")
     expect(page.get_by_text("No matching concept libraries")).to_be_visible(timeout=SOON)
     assert page.url.endswith("/libraries?name=nothing+of+the+kind")

@@ -35,6 +35,9 @@ def test_the_verdict_comes_before_the_numbers_and_terms_are_explained_by_keyboar
         expect(note).to_be_visible()
         page.keyboard.press("Escape")
         expect(note).to_be_hidden()
+    usage = page.get_by_role("region", name="Usage", exact=True)
+    expect(usage.get_by_text(re.compile(r"running, on the CPU, peak memory [\d.]+ [MG]iB, "))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("^Extracting features"))).to_contain_text("MiB")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, get_args
@@ -335,3 +336,100 @@ def test_old_deliveries_are_deleted(client: TestClient, sessions: SessionFactory
 def test_every_event_type_can_be_subscribed_to(client: TestClient) -> None:
     events = list(get_args(EventType))
     assert client.post("/v1/webhooks", json={"url": URL, "events": events}).json()["events"] == events
+
+
+def receivers(sessions: SessionFactory, owner_id: str) -> list[tuple[str, str]]:
+    """Webhook and event type of each delivery of an owner, in order."""
+    with sessions() as session:
+        found = select(WebhookDelivery.webhook_id, WebhookDelivery.type).where(WebhookDelivery.owner_id == owner_id)
+        return [(row[0], row[1]) for row in session.execute(found.order_by(WebhookDelivery.id))]
+
+
+def test_a_new_address_of_a_job_receives_the_chosen_events_of_that_job_alone(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, settings: Settings
+) -> None:
+    body = rows.request(webhook=URL, webhook_events=["job.failed", "job.succeeded", "job.failed"])
+    failed, canceled = (client.post("/v1/jobs", json=body).json() for _ in range(2))
+    named = failed["webhook"]
+    assert canceled["webhook"] == named
+    assert client.get(failed["links"]["self"]).json()["webhook_events"] == ["job.failed", "job.succeeded"]
+    rows.succeeded_job()
+    rows.fail(failed["id"], rows.claim(failed["id"]), "It was too large.")
+    rows.cancel(canceled["id"])
+    assert receivers(sessions, tenant.owner_id) == [(named, "job.failed")]
+    assert written_events(sessions, tenant.owner_id)[0]["data"]["id"] == failed["id"]
+    (webhook,) = client.get("/v1/webhooks").json()["data"]
+    assert (webhook["id"], webhook["url"], webhook["events"], webhook["enabled"]) == (named, URL, [], True)
+    rotated = client.post(webhook["links"]["rotate-secret"]).json()
+    with sessions() as session:
+        assert secret_of(session.get_one(Webhook, named).secret_salt, settings) == rotated["secret"]
+
+
+def test_a_job_names_a_registered_webhook_by_id_or_address_and_sends_one_event_to_it(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant, webhook: dict[str, Any]
+) -> None:
+    jobs = [client.post("/v1/jobs", json=rows.request(webhook=named)).json() for named in (webhook["id"], "HTTPS://example.org:443/hooks")]
+    assert [job["webhook"] for job in jobs] == [webhook["id"]] * 2
+    for job in jobs:
+        rows.cancel(job["id"])
+    assert receivers(sessions, tenant.owner_id) == [(webhook["id"], "job.canceled")] * 2
+
+
+def test_a_study_announces_its_end_to_the_webhook_that_it_names(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
+) -> None:
+    study = client.post("/v1/studies", json=rows.study_request(webhook=URL)).json()
+    client.post(study["links"]["cancel"])
+    with sessions() as session:
+        announce_studies(session)
+    assert receivers(sessions, tenant.owner_id) == [(study["webhook"], "study.finished")]
+
+
+def test_a_new_address_needs_the_scope_of_webhooks_and_a_known_one_does_not(
+    client: TestClient, rows: Rows, key_for: Callable[..., dict[str, str]]
+) -> None:
+    writer, body = key_for("write", "read"), rows.request(webhook=URL)
+    refused = client.post("/v1/jobs", json=body, headers=writer)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert client.get("/v1/jobs").json()["data"] == []
+    client.post("/v1/webhooks", json={"url": URL})
+    assert client.post("/v1/jobs", json=body, headers=writer).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({"webhook": "https://10.0.0.1/"}, 422, "not on the public internet"),
+        ({"webhook": "http://example.org/"}, 422, "must begin with https://"),
+        ({"webhook": "whk_01jz3v8k2m4n6p8q0r2s4t6v8w"}, 404, "There is no webhook whk_01"),
+        ({"webhook_events": ["job.failed"]}, 422, "give its address or id as webhook"),
+        ({"webhook": URL, "webhook_events": []}, 422, "webhook_events"),
+        ({"webhook": URL, "webhook_events": ["study.finished"]}, 422, "webhook_events"),
+    ],
+)
+def test_an_unusable_webhook_of_a_job_is_refused_and_no_job_made(
+    client: TestClient, rows: Rows, fields: dict[str, Any], status: int, words: str
+) -> None:
+    refused = client.post("/v1/jobs", json=rows.request(**fields))
+    assert refused.status_code == status, refused.text
+    assert words in refused.json()["detail"]
+    assert client.get("/v1/jobs").json()["data"] == []
+
+
+def test_a_disabled_webhook_cannot_be_named_and_the_limit_counts_new_addresses(client: TestClient, rows: Rows) -> None:
+    client.post("/v1/webhooks", json={"url": URL, "enabled": False})
+    disabled = client.post("/v1/jobs", json=rows.request(webhook=URL))
+    assert (disabled.status_code, disabled.json()["code"]) == (409, "webhook_disabled")
+    for number in range(MAX_WEBHOOKS - 1):
+        assert client.post("/v1/webhooks", json={"url": f"{URL}/{number}"}).status_code == 201
+    refused = client.post("/v1/jobs", json=rows.request(webhook=f"{URL}/new"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_webhooks")
+
+
+def test_a_deleted_webhook_does_not_stop_the_end_of_its_job(
+    client: TestClient, rows: Rows, sessions: SessionFactory, tenant: Tenant
+) -> None:
+    job = client.post("/v1/jobs", json=rows.request(webhook=URL)).json()
+    assert client.delete(f"/v1/webhooks/{job['webhook']}").status_code == 204
+    rows.succeed(job["id"], rows.claim(job["id"]))
+    assert receivers(sessions, tenant.owner_id) == []

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 GROUPS = {
     "models": {"list", "show", "create", "rename", "tag", "delete"},
     "datasets": {"list", "show", "create", "rename", "tag", "delete"},
-    "libraries": {"list", "show", "rename", "tag"},
+    "libraries": {"list", "show", "rename", "tag", "delete"},
     "jobs": {"list", "show", "rename", "tag", "delete", "cancel"},
     "studies": {"list", "show", "run", "rename", "tag", "delete", "cancel"},
     "vocabularies": {"list", "show", "add", "delete"},
-    "webhooks": {"list", "show", "create", "delete"},
+    "webhooks": {"list", "show", "create", "rotate", "delete"},
     "keys": {"list", "show", "create", "rotate", "revoke"},
     "shares": {"list", "show", "revoke"},
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from support.iis_command import RunCommand
 
 ARCHITECTURE = "open_clip:ViT-B-32"
+WEBHOOK = "https://example.org/hooks/score"
 ARGUMENTS: dict[str, Any] = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
@@ -120,10 +121,27 @@ def test_text_and_named_scores_show_phrases_exclusions_and_names(
     assert "contains a class name" in line_with(dropped.stdout, "an owl")
     assert len(json.loads(iis("concepts", job.id, "--dropped", "--json").stdout)) == 3
 
-    named = iis("score", *source, "--library", "prototype", "--concepts", "5", "--vlm", job.vlm, "--vocabulary", made, "--watch")
+    assert job.model is not None
+    registered = [
+        job.model[:20],
+        "--data",
+        job.dataset[:20],
+        "--vlm",
+        job.vlm[:20],
+        "--vocabulary",
+        made[:20],
+        "--webhook",
+        WEBHOOK,
+    ]
+    named = iis("score", *registered, "--library", "prototype", "--concepts", "5", "--watch")
     assert named.returncode == 0, named.stderr
     assert "of 5" in line_with(named.stdout, "Named concepts")
-    job = next(client.jobs())
+    earlier, job = job, next(client.jobs())
+    assert job.kind == "score"
+    assert (job.model, job.dataset, job.vlm, job.vocabulary) == (earlier.model, earlier.dataset, earlier.vlm, earlier.vocabulary)
+    assert job.webhook is not None
+    assert f"iis webhooks rotate {job.webhook}" in named.stderr
+    assert iis("webhooks", "rotate", WEBHOOK).stdout.startswith("whsec_")
     names = client.result(job).report.library.names
     assert names is not None
     shown = iis("concepts", job.id)
@@ -165,7 +183,7 @@ def test_class_names_outside_the_dictionary_end_the_command_with_the_reason(
         (["--library", "text", "--vlm", "timm:resnet18@x", "--vocabulary", "birds"], "--vlm takes open_clip:NAME@CHECKPOINT"),
         (["--library", "text", "--vlm", "open_clip:ViT-B-32@gone.pt", "--vocabulary", "birds"], "There is no file gone.pt"),
         (["--vlm", "mdl_1", "--vocabulary", "gone.txt"], "There is no file gone.txt"),
-        (["--vlm", "mdl_1", "--vocabulary", "brids"], "There is no shipped vocabulary 'brids' (broad, animals, birds,"),
+        (["--vlm", "mdl_1", "--vocabulary", "brids"], "The shipped vocabularies are broad, animals, birds,"),
         (["--vlm", "mdl_1", "--vocabulary", "birds@2"], "has no version 2"),
         (["--vlm", "mdl_1", "--vocabulary", "cst_00000000000000000000000000"], "There is no concept set cst_"),
         (["--clip-cutoff", "0.2"], "apply to text libraries only"),

@@ -36,6 +36,12 @@ def test_a_score_job_writes_report_curves_plots_and_library_when_it_succeeds(ser
         plots = session.scalars(select(Plot).where(Plot.job_id == job_id)).all()
         library = session.get_one(ConceptLibrary, result.library_id)
         concepts = session.scalars(select(Concept).where(Concept.library_id == library.id).order_by(Concept.index)).all()
+    job = service.job(job_id)
+    used = job.stage_usage or {}
+    assert {"extract", "heads", "report"} <= set(used)
+    assert {one["device"] for one in used.values()} == {"cpu"}
+    assert all(50e6 < one["peak_memory_bytes"] < 50e9 for one in used.values())  # torch alone takes more, and this machine has less
+    assert used["heads"]["stored_bytes"] > 0
     assert 0 < result.report["iis"] <= 1.05
     assert set(curves) == {"library", "isotropic", "matched"}
     assert {point.kept for point in points} == {point["kept"] for point in result.report["points"]}

@@ -19,7 +19,8 @@ from iis_client.cli.output.terminal import SafeConsole, Terminal
 from iis_client.cli.settings.options import OutputForm
 from iis_schemas.concept_libraries import CONCEPT_EXAMPLE, ConceptView, DroppedConceptView
 from iis_schemas.jobs.events import EventView
-from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView, ScoreSummary
+from iis_schemas.jobs.summaries import ScoreSummary
+from iis_schemas.jobs.views import SCORE_JOB_EXAMPLE, ScoreJobView
 from iis_schemas.results.reports import REPORT_EXAMPLE
 from iis_schemas.results.results import RESULT_EXAMPLE, ResultView
 

@@ -76,7 +76,7 @@ def test_a_vocabulary_can_be_a_name(folder: Path) -> None:
     [
         ({"modles": []}, "study.yaml: 'modles' is not a valid key here (did you mean 'models'?)."),
         ({"seeds": ["one"]}, "study.yaml: seeds[0] must be a valid integer, not 'one'."),
-        ({"vocabulary": "a b"}, "study.yaml: vocabulary: There is no vocabulary 'a b'"),
+        ({"vocabulary": "@first"}, "study.yaml: vocabulary: There is no vocabulary '@first'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_and_key(folder: Path, changed: dict[str, Any], sentence: str) -> None:
