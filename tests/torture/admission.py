@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import psutil
 
+from app.api_keys.service import create_key, create_owner
 from app.http.auth import authenticate
 from support.rows import Rows
 from torture.floods import Answers, Flood, Poll, poll, request, send
@@ -30,6 +31,7 @@ QUIET_SECONDS, MIN_SECONDS, START_SECONDS = 2.0, 6.0, 60.0
 P99_SECONDS = 0.250
 MEMORY_BYTES = 400 << 20
 HOLD_SECONDS = 90.0
+UNUSED_KEYS = 400  # an owner may have 500
 MIB = 1 << 20
 
 
@@ -42,12 +44,16 @@ class Attackers:
     key : of the attacking owner, with all scopes
     reader : of the same owner, with the scope read alone
     job, dataset : the owner's queued job and data set under validation
+    unused : keys that the owner has not used yet
+    unused_of_owners : an unused key of each of as many owners
     """
 
     key: str
     reader: str
     job: str
     dataset: str
+    unused: list[str]
+    unused_of_owners: list[str]
 
 
 def attack(folder: Path, _seed: int) -> list[Promise]:
@@ -93,8 +99,21 @@ def _prepare(stack: Stack) -> tuple[Attackers, str, str]:
     with httpx.Client(base_url=stack.url, trust_env=False) as client:
         reader = client.post("/v1/api-keys", json={"name": "r", "scopes": ["read"]}, headers=_bearer(key)).json()["secret"]
     rows = {owner_key: Rows(stack.runtime.sessions, stack.runtime.store, _owner_of(stack, owner_key)) for owner_key in (key, other_key)}
-    attackers = Attackers(key, reader, rows[key].job(), rows[key].dataset("pending"))
+    unused = _unused_keys(stack, [_owner_of(stack, key)] * UNUSED_KEYS)
+    unused_of_owners = _unused_keys(stack, _new_owners(stack, UNUSED_KEYS))
+    attackers = Attackers(key, reader, rows[key].job(), rows[key].dataset("pending"), unused, unused_of_owners)
     return attackers, other_key, f"/v1/jobs/{rows[other_key].job()}"
+
+
+def _unused_keys(stack: Stack, owner_ids: list[str]) -> list[str]:
+    """A new key of each of these owners."""
+    with stack.runtime.sessions.begin() as session:
+        return [create_key(session, owner_id, "unused", stack.runtime.settings, ("read",))[1] for owner_id in owner_ids]
+
+
+def _new_owners(stack: Stack, count: int) -> list[str]:
+    with stack.runtime.sessions.begin() as session:
+        return [create_owner(session, f"owner {number}").id for number in range(count)]
 
 
 def _owner_of(stack: Stack, key: str) -> str:
@@ -149,6 +168,10 @@ def _made_up(count: int, distinct: bool, attackers: Attackers) -> Flood:
 
 def _keyless(count: int, attackers: Attackers) -> Flood:
     return Flood([request("GET", "/v1/jobs")] * count, HOLD_SECONDS, addresses=50)
+
+
+def _first_uses(keys: list[str]) -> Flood:
+    return Flood([request("GET", "/v1/jobs?limit=1", f"Authorization: Bearer {key}") for key in keys], HOLD_SECONDS, addresses=50)
 
 
 def _slow_polls(attackers: Attackers) -> Flood:
@@ -221,6 +244,8 @@ KINDS: dict[str, Callable[[Attackers], Flood]] = {
     "400 with one made-up key": partial(_made_up, 400, False),
     "1000 with made-up keys": partial(_made_up, 1000, True),
     "1000 without a key": partial(_keyless, 1000),
+    "400 unused keys of one owner": lambda attackers: _first_uses(attackers.unused),
+    "an unused key of each of 400 owners": lambda attackers: _first_uses(attackers.unused_of_owners),
     "600 slow polls": _slow_polls,
     "1000 half-sent headers": _half_headers,
     "1500 streams": _streams,

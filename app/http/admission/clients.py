@@ -59,6 +59,11 @@ def counted_as(client: Client, known_keys: KnownKeys[Any]) -> str:
     return f"address {client.address}" if key is None or not client.has_checksum else f"key {key}"
 
 
+def is_first_use(client: Client, known_keys: KnownKeys[Any]) -> bool:
+    """Whether the request has a key that can be valid and that this process has not authenticated yet."""
+    return client.key_digest is not None and bool(client.has_checksum) and known_keys.owner_of(client.key_digest) is None
+
+
 def owner_name(owner_id: str) -> str:
     """Name under which all requests of an owner are counted, who may have many keys."""
     return f"owner {owner_id}"

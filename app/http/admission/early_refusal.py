@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from app.db.ids import new_id
 from app.http.admission.capacity import Capacity
-from app.http.admission.clients import Client, counted_as, normal_address
+from app.http.admission.clients import Client, counted_as, is_first_use, normal_address
 from app.http.admission.known_keys import KnownKeys
 from app.http.admission.refusals import over_capacity
 from app.http.key_text import checksum_holds, digest_of
@@ -47,10 +47,15 @@ class EarlyRefusal:
         if not data.endswith(HEAD_END) or QUIET.match(data) is not None:
             return None
         client = self._client(data, address)
-        if client is None or self._capacity.requests.has_room(counted_as(client, self._known_keys)):
+        if client is None or self._has_room(client):
             return None
         self._count(data[:UNTIL_VERSION].partition(b" ")[0].decode("latin-1"))
         return _refusal()
+
+    def _has_room(self, client: Client) -> bool:
+        if is_first_use(client, self._known_keys) and not self._capacity.first_uses.has_room(client.address):
+            return False
+        return self._capacity.requests.has_room(counted_as(client, self._known_keys))
 
     def _client(self, data: bytes, address: str) -> Client | None:
         found = KEY.search(data)
