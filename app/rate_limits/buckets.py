@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 0.5
 CIRCUIT_BREAKER_SECONDS = 5.0  # pause of calls after Redis did not answer
 KNOWN_KEY_TTL_SECONDS = 24 * 3600  # since its last use
 FAILED_KEY_TTL_SECONDS = 600  # repeated failures of one key count once: one wrong key is a mistake, many are guesses
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 16  # more would be opened by a burst, all at once, on the event loop
 OWNER_BUCKETS = "iis:rate:owner:"
 
 TAKE = """
@@ -119,6 +119,7 @@ class _Client:
             max_connections=MAX_CONNECTIONS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
+            driver_info=None,  # redis would look its version up among the installed packages for each connection
             retry=Retry(NoBackoff(), 1),  # a pooled connection may predate a restart of Redis
         )
         self.redis: Redis = Redis.from_pool(cast("Any", pool))

@@ -76,6 +76,7 @@ def run(folder: Path, processes: int, names: tuple[str, ...], *, share: float = 
             before, polls, answers, memory = _measured(stack, flood, other_key, path, seconds)
             milliseconds = 1000 * np.array([one.seconds for one in polls])
             p50, p99 = np.percentile(milliseconds, [50, 99])
+            with_missed = np.percentile(1000 * np.array(_with_missed(polls)), 99)
             quiet = 1000 * np.percentile([one.seconds for one in before], 50)
             failed = [one.status for one in polls if one.status != 200]
             fast.record(p99 < 1000 * P99_SECONDS, f"{name}: p99 {p99:.0f} ms.")
@@ -83,7 +84,9 @@ def run(folder: Path, processes: int, names: tuple[str, ...], *, share: float = 
             served.broken += [f"{name}: status {status}." for status in failed]
             bounded.record(memory < MEMORY_BYTES, f"{name}: {memory / MIB:.0f} MiB.")
             answered = ", ".join(f"{count} x {status or 'closed'}" for status, count in sorted(answers.statuses.items()))
-            times = f"p50 {p50:.0f} (quiet {quiet:.0f}), p99 {p99:.0f}, max {max(milliseconds):.0f} ms"
+            times = (
+                f"p50 {p50:.0f} (quiet {quiet:.0f}), p99 {p99:.0f} ({with_missed:.0f} with missed polls), max {max(milliseconds):.0f} ms"
+            )
             lines.append(f"{name}: {answered} in {answers.last_seconds:.1f} s; B {times}; {memory / MIB:.0f} MiB")
             print(lines[-1], flush=True)
     fast.measured = "; ".join(lines)
@@ -155,6 +158,11 @@ def _measured(stack: Stack, flood: Flood, key: str, path: str, seconds: float) -
         sampled.set()
         sampling.result()
     return [one for one in polls if one.began < began], [one for one in polls if one.began >= began], answers, largest
+
+
+def _with_missed(polls: list[Poll]) -> list[float]:
+    """Seconds of the polls, and of those that would have been sent while a slow one was waited for (Tene, "coordinated omission")."""
+    return [one.seconds - late / POLLS_PER_SECOND for one in polls for late in range(max(1, int(one.seconds * POLLS_PER_SECOND)))]
 
 
 def _burst(count: int, attackers: Attackers) -> Flood:

@@ -59,9 +59,11 @@ def counted_as(client: Client, known_keys: KnownKeys[Any]) -> str:
     return f"address {client.address}" if key is None or not client.has_checksum else f"key {key}"
 
 
-def is_first_use(client: Client, known_keys: KnownKeys[Any]) -> bool:
-    """Whether the request has a key that can be valid and that this process has not authenticated yet."""
-    return client.key_digest is not None and bool(client.has_checksum) and known_keys.owner_of(client.key_digest) is None
+def is_unknown(client: Client, known_keys: KnownKeys[Any]) -> bool:
+    """Whether this process has not authenticated the client: no key, a made-up one, or the first use of one; False for share links."""
+    if client.key_digest is None:
+        return client.token_digest is None
+    return known_keys.owner_of(client.key_digest) is None
 
 
 def owner_name(owner_id: str) -> str:

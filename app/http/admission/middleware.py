@@ -12,7 +12,7 @@ from app.errors import Unavailable
 from app.http.admission.admitted import Admitted
 from app.http.admission.bodies import Body, is_stored
 from app.http.admission.capacity import Capacity
-from app.http.admission.clients import client_of, counted_as, is_first_use
+from app.http.admission.clients import client_of, counted_as, is_unknown
 from app.http.admission.known_keys import KnownKeys
 from app.http.admission.refusals import over_capacity
 from app.http.middleware import QUIET_ROUTES
@@ -38,8 +38,8 @@ class AdmissionMiddleware:
         client = client_of(scope, self._settings.api_key_secret)
         scope["state"]["client"] = client
         name = f"probe {client.address}" if scope["path"] in QUIET_ROUTES else counted_as(client, self._known_keys)
-        is_first = scope["path"] not in QUIET_ROUTES and is_first_use(client, self._known_keys)
-        if not self._add(name, client.address if is_first else None):
+        takes_turn = scope["path"] not in QUIET_ROUTES and is_unknown(client, self._known_keys)
+        if not self._add(name, client.address if takes_turn else None):
             await api_error_response(scope["state"]["request_id"], over_capacity())(scope, receive, send)
             return
         budget = self._capacity.stored_bodies if is_stored(scope) else self._capacity.memory_bodies
@@ -47,8 +47,8 @@ class AdmissionMiddleware:
         body = Body(scope, receive, budget, lambda: admitted.client, self._settings.body_min_bytes_per_second)
         end_turn: Callable[[], None] | None = None
         try:
-            if is_first:
-                end_turn = await self._capacity.first_uses.take_turn(client.address)
+            if takes_turn:
+                end_turn = await self._capacity.unknown_clients.take_turn(client.address)
             await self.app(scope, body.receive, _with_deadline(send))
         except Unavailable as error:  # no turn in time; the app answers its own errors
             await api_error_response(scope["state"]["request_id"], error)(scope, receive, send)
@@ -58,11 +58,11 @@ class AdmissionMiddleware:
             body.end()
             admitted.end()
 
-    def _add(self, name: str, first_use_from: str | None) -> bool:
-        """Count a request, and the first use of a key from an address; False, and nothing is counted, beyond a bound."""
+    def _add(self, name: str, unknown_address: str | None) -> bool:
+        """Count a request, and that of an unknown client by its address too; False, and nothing is counted, beyond a bound."""
         if not self._capacity.requests.add(name):
             return False
-        if first_use_from is None or self._capacity.first_uses.add(first_use_from):
+        if unknown_address is None or self._capacity.unknown_clients.add(unknown_address):
             return True
         self._capacity.requests.remove(name)
         return False

@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from app.db.ids import new_id
 from app.db.models import ApiKey
 from app.db.session import SessionFactory
-from app.http.admission import bodies, first_uses, slots
+from app.http.admission import bodies, slots, unknown_clients
 from app.http.key_text import digest_of
 from app.settings import MIB, Settings
 from support.raw_http import Serve, answer, request
@@ -196,11 +196,11 @@ def test_an_owner_with_many_keys_has_the_room_of_one_owner(
 def test_first_uses_of_keys_take_turns_while_a_known_key_is_served(
     serve: Serve, tenant: Tenant, key_for: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_uses, "HOLD_SECONDS", 0.8)
-    monkeypatch.setattr(first_uses, "ADDRESS_MAX", first_uses.AT_ONCE_OF_ADDRESS + 1)
+    monkeypatch.setattr(unknown_clients, "HOLD_SECONDS", 0.8)
+    monkeypatch.setattr(unknown_clients, "ADDRESS_MAX", unknown_clients.AT_ONCE_OF_ADDRESS + 1)
     connect = serve()
     assert _status(connect(), tenant.headers) == 200, "known from now on"
-    slow = [connect() for _ in range(first_uses.AT_ONCE_OF_ADDRESS)]
+    slow = [connect() for _ in range(unknown_clients.AT_ONCE_OF_ADDRESS)]
     for connection in slow:
         connection.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
     time.sleep(0.1)
@@ -218,9 +218,9 @@ def test_a_first_use_whose_turn_does_not_come_is_a_503(
     serve: Serve, key_for: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots, "WAIT_SECONDS", 0.5)
-    monkeypatch.setattr(first_uses, "HOLD_SECONDS", 30.0)
+    monkeypatch.setattr(unknown_clients, "HOLD_SECONDS", 30.0)
     connect = serve(client_requests_max=64)
-    slow = [connect() for _ in range(first_uses.AT_ONCE_OF_ADDRESS)]
+    slow = [connect() for _ in range(unknown_clients.AT_ONCE_OF_ADDRESS)]
     for connection in slow:
         connection.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
     time.sleep(0.2)

@@ -1,7 +1,7 @@
-"""Bound the requests with keys that this process has not authenticated yet: a few at once, addresses in turn.
+"""Bound the requests of clients that this process has not authenticated: without a key, with a made-up one, or with a key's first use.
 
-A process that just started knows no key, and one owner may have hundreds. Without this bound each of them would count alone, and known
-owners would wait behind all of them.
+A few run at once, addresses in turn, so that known owners do not wait behind all of them: a process that just started knows no key, and one
+owner may have hundreds.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable
 from app.http.admission.in_flight import InFlight
 from app.http.admission.slots import Slots
 
-MAX, ADDRESS_MAX = 256, 64  # that wait or run, in all and from one address
+MAX, ADDRESS_MAX, GUARANTEED = 256, 64, 4  # that wait or run: in all, from one address, and from one address although `MAX` is reached
 AT_ONCE, AT_ONCE_OF_ADDRESS = 8, 4
-HOLD_SECONDS = 1.0  # then the next one begins: a stream, a long poll or a slow body lasts longer
+HOLD_SECONDS = 0.25  # then the next one begins: a stream, a long poll or a slow body lasts longer
 
 
-class FirstUses:
-    """First uses of keys in one event loop."""
+class UnknownClients:
+    """Requests of unknown clients in one event loop."""
 
     def __init__(self) -> None:
-        self._in_flight = InFlight(MAX, ADDRESS_MAX)
+        self._in_flight = InFlight(MAX, ADDRESS_MAX, GUARANTEED)
         self._slots = Slots(AT_ONCE, AT_ONCE_OF_ADDRESS)
 
     def has_room(self, address: str) -> bool:
