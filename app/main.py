@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     buckets = Buckets(
         settings.redis_url,
-        key=Limit(settings.rate_limit_per_second, settings.rate_limit_burst),
+        owner=Limit(settings.rate_limit_per_second, settings.rate_limit_burst),
         address=Limit(settings.anonymous_rate_limit_per_second, settings.anonymous_rate_limit_burst),
         failures=Limit(settings.failed_key_limit_per_second, settings.failed_key_limit_burst),
     )

@@ -87,8 +87,8 @@ class Access(Section):
     public_url: HttpUrl | None = Field(
         default=None, description="Address under which people reach the service, where a proxy changes scheme or host"
     )
-    rate_limit_per_second: float = Field(default=250, ge=0, description="Requests of one API key; 0 for no limit")
-    rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one API key at once")
+    rate_limit_per_second: float = Field(default=250, ge=0, description="Requests of one owner, with all API keys; 0 for no limit")
+    rate_limit_burst: int = Field(default=250, ge=1, description="Requests of one owner at once")
     anonymous_rate_limit_per_second: float = Field(
         default=100, ge=0, description="Requests of one address without a key (pages, scripts, sign-in); 0 for no limit"
     )

@@ -30,7 +30,7 @@ class QuotaView(BaseModel):
 
 
 class RateView(BaseModel):
-    """The request rate of one key; null where there is no limit."""
+    """The request rate of an owner, with all API keys together; null where there is no limit."""
 
     per_second: float | None
     burst: int | None = Field(description="Requests in one burst")

@@ -138,7 +138,7 @@ async def owner_of(request: Request) -> Owner:
     if token is not None:
         return await _visitor(request, token)
     owner = await authenticate_request(request, authorization_of(request))
-    request.state.authenticated = True  # for app.rate_limits
+    request.state.authenticated_owner_id = owner.owner_id  # for app.rate_limits
     require_scopes(owner.scopes, needed_scopes(request.method, request.scope["route"].path))
     if not admitted_of(request).count_as_owner(owner.owner_id):
         raise over_capacity()
@@ -157,7 +157,7 @@ async def _visitor(request: Request, token: str) -> Owner:
         shares.refuse(digest, error)
         raise
     request.state.share = share
-    request.state.authenticated = True  # for app.rate_limits
+    request.state.authenticated_owner_id = share.owner_id  # for app.rate_limits
     require_shared(share, request)
     return Owner(owner_id=share.owner_id, key_id=share.id, scopes=frozenset(("read",)))
 

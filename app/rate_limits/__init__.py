@@ -1,4 +1,4 @@
-"""Rate limits: one for each API key, one for each address without a known key, and a low one for failed authentication."""
+"""Rate limits: one for each owner of API keys, one for each address without a known key, and a low one for failed authentication."""
 
 from app.rate_limits.buckets import Buckets, Limit
 from app.rate_limits.middleware import RateLimitMiddleware

@@ -25,7 +25,8 @@ TIMEOUT_SECONDS = 0.5
 CIRCUIT_BREAKER_SECONDS = 5.0  # pause of calls after Redis did not answer
 KNOWN_KEY_TTL_SECONDS = 24 * 3600  # since its last use
 FAILED_KEY_TTL_SECONDS = 600  # repeated failures of one key count once: one wrong key is a mistake, many are guesses
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 16  # more would be opened by a burst, all at once, on the event loop
+OWNER_BUCKETS = "iis:rate:owner:"
 
 TAKE = """
 local moment = redis.call('TIME')
@@ -35,41 +36,43 @@ local function held(bucket, burst, rate)
   if not found[1] then return burst end
   return math.min(burst, found[1] + math.max(0, now - found[2]) * rate)
 end
-local function take(bucket, burst, rate, min_ttl)
+local function take(bucket, burst, rate)
   if rate <= 0 then return 1, '' end
   local tokens, passes = held(bucket, burst, rate), 0
   if tokens >= 1 then tokens, passes = tokens - 1, 1 end
   redis.call('HSET', bucket, 'tokens', string.format('%.6f', tokens), 'at', string.format('%.6f', now))
-  redis.call('EXPIRE', bucket, math.ceil(math.max(min_ttl, burst / rate)) + 1)
+  redis.call('EXPIRE', bucket, math.ceil(burst / rate) + 1)
   return passes, tostring(tokens)
 end
 """
-# KEYS: buckets of the secret, of the address and of its failures. ARGV: 1 if a known secret has a bucket of its own (API keys have), 1 if
-# failures count, burst and rate of each bucket, TTL of a known secret. Returns the bucket used, 1 if the request passes, tokens left, 1 if
-# the secret is known.
+# KEYS: owner of the secret, buckets of the address and of its failures. ARGV: 1 if a known secret counts for its owner (an API key does),
+# 1 if failures count, burst and rate of each bucket, TTL of a known secret, prefix of owners' buckets. Returns the bucket used, 1 if the
+# request passes, tokens left, 1 if the secret is known.
 ADMIT = f"""{TAKE}
 local number = {{}}
-for i = 1, #ARGV do number[i] = tonumber(ARGV[i]) end
-local known = redis.call('HEXISTS', KEYS[1], 'known')
-if known == 1 and number[1] == 1 then
-  local passes, tokens = take(KEYS[1], number[3], number[4], number[9])
-  return {{'key', passes, tokens, known}}
+for i = 1, 9 do number[i] = tonumber(ARGV[i]) end
+local owner = redis.call('GET', KEYS[1])
+local known = owner and 1 or 0
+if owner and number[1] == 1 then
+  redis.call('EXPIRE', KEYS[1], number[9])
+  local passes, tokens = take(ARGV[10] .. owner, number[3], number[4])
+  return {{'owner', passes, tokens, known}}
 end
 if known == 0 and number[2] == 1 and number[8] > 0 then
   local tokens = held(KEYS[3], number[7], number[8])
   if tokens < 1 then return {{'failures', 0, tostring(tokens), known}} end
 end
-local passes, tokens = take(KEYS[2], number[5], number[6], 0)
+local passes, tokens = take(KEYS[2], number[5], number[6])
 return {{'address', passes, tokens, known}}
 """
-# KEYS: bucket of the failures of an address, bucket of the failed secret, marker of its failure. ARGV: 1 if one was sent, burst and rate of
+# KEYS: bucket of the failures of an address, owner of the failed secret, marker of its failure. ARGV: 1 if one was sent, burst and rate of
 # failures, TTL of the marker.
 FAIL = f"""{TAKE}
 if ARGV[1] == '1' then
-  redis.call('HDEL', KEYS[2], 'known')
+  redis.call('DEL', KEYS[2])
   if not redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[4]) then return end
 end
-take(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), 0)
+take(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 """
 
 Value = TypeVar("Value")
@@ -95,13 +98,13 @@ class Admission:
 
     Parameters
     ----------
-    bucket : key for a known key; address for a missing or unknown key; failures if the address has failed too often
+    bucket : owner for a known key; address for a missing or unknown key; failures if the address has failed too often
     passes : whether the request may run
     tokens : tokens left; None if the bucket has no limit
     known : whether the secret has authenticated within a day
     """
 
-    bucket: Literal["key", "address", "failures"]
+    bucket: Literal["owner", "address", "failures"]
     passes: bool
     tokens: float | None
     known: bool
@@ -116,6 +119,7 @@ class _Client:
             max_connections=MAX_CONNECTIONS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
+            driver_info=None,  # redis would look its version up among the installed packages for each connection
             retry=Retry(NoBackoff(), 1),  # a pooled connection may predate a restart of Redis
         )
         self.redis: Redis = Redis.from_pool(cast("Any", pool))
@@ -124,51 +128,43 @@ class _Client:
 
 
 class Buckets:
-    """Rate limits by API key, address and failed authentication."""
+    """Rate limits by owner of API keys, address and failed authentication."""
 
-    def __init__(self, redis_url: str, key: Limit, address: Limit, failures: Limit) -> None:
-        self.limits = {"key": key, "address": address, "failures": failures}
+    def __init__(self, redis_url: str, owner: Limit, address: Limit, failures: Limit) -> None:
+        self.limits = {"owner": owner, "address": address, "failures": failures}
         self._redis_url = redis_url
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
         self._open_until: float | None = None  # circuit breaker
 
-    async def admit(self, secret: str | None, address: str, *, has_own_bucket: bool, counts_failures: bool) -> Admission | None:
+    async def admit(self, secret: str | None, address: str, *, is_key: bool, counts_failures: bool) -> Admission | None:
         """Take a token for a request; None if Redis is unavailable.
 
-        A key that authenticated within a day has its own bucket. Other keys share the bucket of the address, so that invented keys
-        create no buckets; so do tokens of share links, but known ones pass when their address has failed too often.
+        Keys that authenticated within a day share the bucket of their owner. Other keys share the bucket of the address, so that invented
+        keys create no buckets; so do tokens of share links, but known ones pass when their address has failed too often.
 
         Parameters
         ----------
         secret : digest of the API key or token sent, if any
         address : client address
-        has_own_bucket : whether the secret is an API key
+        is_key : whether the secret is an API key
         counts_failures : whether to refuse the request if the address has failed too often; False for requests without a key
         """
-        names = [f"iis:rate:key:{secret}", f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
-        numbers = [int(has_own_bucket), int(counts_failures)]
+        names = [_owner_name(secret), f"iis:rate:address:{address}", f"iis:rate:failures:{address}"]
+        numbers = [int(is_key), int(counts_failures)]
         numbers += [number for limit in self.limits.values() for number in (limit.burst, limit.per_second)]
-        answer = await self._call(lambda client: client.admit(keys=names, args=[*numbers, KNOWN_KEY_TTL_SECONDS]))
+        answer = await self._call(lambda client: client.admit(keys=names, args=[*numbers, KNOWN_KEY_TTL_SECONDS, OWNER_BUCKETS]))
         if answer is None:
             return None
         bucket, passes, tokens, known = answer
         return Admission(bucket.decode(), passes == 1, float(tokens) if tokens else None, known == 1)
 
-    async def remember(self, secret: str) -> None:
-        """Mark an authenticated API key or token as known."""
-
-        async def mark_known(client: _Client) -> None:
-            name = f"iis:rate:key:{secret}"
-            pipeline = client.redis.pipeline(transaction=False)
-            pipeline.hset(name, "known", "1")
-            pipeline.expire(name, KNOWN_KEY_TTL_SECONDS)
-            await pipeline.execute()
-
-        await self._call(mark_known)
+    async def remember(self, secret: str, owner_id: str) -> None:
+        """Note the owner of an authenticated API key or token."""
+        await self._call(lambda client: client.redis.set(_owner_name(secret), owner_id, ex=KNOWN_KEY_TTL_SECONDS))
 
     async def fail(self, secret: str | None, address: str) -> None:
         """Count a failed authentication against an address: one secret once per FAILED_KEY_TTL_SECONDS, the sign-in form each time."""
-        names = [f"iis:rate:failures:{address}", f"iis:rate:key:{secret}", f"iis:rate:failed:{secret}"]
+        names = [f"iis:rate:failures:{address}", _owner_name(secret), f"iis:rate:failed:{secret}"]
         limit = self.limits["failures"]
         numbers = [int(secret is not None), limit.burst, limit.per_second, FAILED_KEY_TTL_SECONDS]
         await self._call(lambda client: client.fail(keys=names, args=numbers))
@@ -202,3 +198,8 @@ class Buckets:
         if client is None:
             client = self._clients[loop] = _Client(self._redis_url)
         return client
+
+
+def _owner_name(secret: str | None) -> str:
+    """Name under which Redis has the owner of a known secret."""
+    return f"iis:rate:owner_of:{secret}"

@@ -36,7 +36,7 @@ class RateLimitMiddleware:
         key, token, address = client.key_digest, client.token_digest, client.address
         secret = key or token
         authenticates = secret is not None or (scope["method"] == "POST" and scope["path"] == SIGN_IN_PATH)
-        admission = await self.buckets.admit(secret, address, has_own_bucket=key is not None, counts_failures=authenticates)
+        admission = await self.buckets.admit(secret, address, is_key=key is not None, counts_failures=authenticates)
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,8 +44,8 @@ class RateLimitMiddleware:
                     MutableHeaders(scope=message).update(self._headers(admission))
                 if authenticates and message["status"] == UNAUTHORIZED:
                     await self.buckets.fail(secret, address)
-                elif secret is not None and _is_authenticated(scope) and (admission is None or not admission.known):
-                    await self.buckets.remember(secret)
+                elif secret is not None and (owner_id := _owner_of(scope)) and (admission is None or not admission.known):
+                    await self.buckets.remember(secret, owner_id)
             await send(message)
 
         if admission is not None and not admission.passes:
@@ -71,14 +71,14 @@ class RateLimitMiddleware:
         seconds = max(1, limit.seconds_until(1, admission.tokens or 0))
         allowed = f"{limit.per_second:g} requests per second with bursts of {limit.burst}"
         details = {
-            "key": f"Too many requests with this API key; the limit is {allowed}. Retry in {seconds} s.",
+            "owner": f"Too many requests with your API keys together; the limit is {allowed}. Retry in {seconds} s.",
             "address": f"Too many requests without a known API key from your address; the limit is {allowed}. Retry in {seconds} s.",
             "failures": f"Too many invalid API keys from your address; check the key you send and retry in {seconds} s.",
         }
         return TooManyRequests(details[admission.bucket], retry_after_seconds=seconds)
 
 
-def _is_authenticated(scope: Scope) -> bool:
-    """Whether app.http.auth has authenticated the request."""
+def _owner_of(scope: Scope) -> str | None:
+    """Owner that app.http.auth has found, None if it authenticated nothing."""
     state: dict[str, Any] = scope.get("state", {})
-    return "authenticated" in state
+    return state.get("authenticated_owner_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from fastapi import FastAPI
@@ -28,4 +29,6 @@ def create_served_app() -> FastAPI:
         app.state.request_metrics.count_refusal,
         trusts_proxies=bool(settings.trusted_proxies),
     )
+    gc.collect()
+    gc.freeze()  # a full collection over the application's own objects holds all threads for longer than a request takes
     return app

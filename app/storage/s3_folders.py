@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,40 +57,69 @@ def copy_prefix(url: str, target: Path, *, endpoint_url: str | None, max_bytes: 
 
 
 def _copy(files: Any, root: str, target: Path, limits: tuple[int, int], check: Callable[[], None]) -> Path:
-    max_bytes, max_files = limits
-    found: dict[str, dict[str, Any]] = files.find(root, detail=True)
-    sizes = {key: int(entry["size"]) for key, entry in found.items() if entry["type"] == "file" and not key.endswith("/")}
-    if not sizes:
-        raise PrefixUnreadable(f"There is nothing at s3://{root}.")
-    if len(sizes) > max_files:
-        raise PrefixUnreadable(f"s3://{root} has {len(sizes)} objects, more than the {max_files} files that a data set may have.")
-    if sum(sizes.values()) > max_bytes:
-        raise PrefixUnreadable(f"s3://{root} has {sum(sizes.values())} bytes, more than the {max_bytes} that a data set may have.")
-    check()
-    if list(sizes) == [root]:
-        files.get_file(root, str(target / PurePosixPath(root).name))
-        return target / PurePosixPath(root).name
-    paths = relative_paths(sorted(sizes), root)
-    keys = iter(paths)
-    while batch := list(islice(keys, FILES_AT_ONCE)):
-        check()
-        local = [target / paths[key] for key in batch]
-        for path in local:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        files.get(batch, [str(path) for path in local])
+    """Measure all objects, then copy them; both page by page, so that memory does not grow with the number of objects."""
+    is_empty = True
+    for page in _pages(files, root, limits, check):
+        is_empty = is_empty and not page
+        for key in page:
+            _relative(key, root)
+    if is_empty:
+        return _copy_object(files, root, target, limits)
+    for page in _pages(files, root, limits, check):
+        keys = iter(page)
+        while batch := list(islice(keys, FILES_AT_ONCE)):
+            check()
+            files.get(batch, [str(reserve(key, root, target)) for key in batch])
     return target
 
 
-def relative_paths(keys: list[str], root: str) -> dict[str, PurePosixPath]:
-    """The path of each object below the prefix; refuses names that cannot all be files of one folder."""
-    paths = {key: _relative(key, root) for key in keys}
-    files = set(paths.values())
-    for key, path in paths.items():
-        if not files.isdisjoint(path.parents):
-            raise PrefixUnreadable(f"s3://{key} is below another object, so that a folder cannot contain both.")
-    if len(files) < len(paths):
-        raise PrefixUnreadable(f"s3://{root} has objects whose names differ only in repeated slashes.")
-    return paths
+def _pages(files: Any, root: str, limits: tuple[int, int], check: Callable[[], None]) -> Iterator[dict[str, int]]:
+    """Sizes of the objects below a prefix, a page at a time; ends with a refusal at the first page beyond a limit."""
+    max_bytes, max_files = limits
+    bucket, _, prefix = root.partition("/")
+    asked: dict[str, str] = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else ""}
+    listed, size_bytes = 0, 0
+    while True:
+        check()
+        answer: dict[str, Any] = files.call_s3("list_objects_v2", **asked)
+        contents: list[dict[str, Any]] = answer.get("Contents", [])
+        listed += len(contents)  # with markers of folders, so that the listing ends
+        sizes = {f"{bucket}/{entry['Key']}": int(entry["Size"]) for entry in contents if not entry["Key"].endswith("/")}
+        size_bytes += sum(sizes.values())
+        if listed > max_files:
+            raise PrefixUnreadable(f"s3://{root} has more than {max_files} objects, the most files that a data set may have.")
+        if size_bytes > max_bytes:
+            raise PrefixUnreadable(f"s3://{root} has more than {max_bytes} bytes, the most that a data set may have.")
+        yield sizes
+        token = answer.get("NextContinuationToken")
+        if token is None:
+            return
+        asked["ContinuationToken"] = token
+
+
+def _copy_object(files: Any, key: str, target: Path, limits: tuple[int, int]) -> Path:
+    """Copy the object of exactly this name."""
+    entry: dict[str, Any] = files.info(key)
+    if entry["type"] != "file":
+        raise PrefixUnreadable(f"There is nothing at s3://{key}.")
+    if entry["size"] > limits[0]:
+        raise PrefixUnreadable(f"s3://{key} has {entry['size']} bytes, more than the {limits[0]} that a data set may have.")
+    path = target / PurePosixPath(key).name
+    files.get_file(key, str(path))
+    return path
+
+
+def reserve(key: str, root: str, target: Path) -> Path:
+    """Create the empty file that an object below the prefix is copied to; refuses names that cannot all be files of one folder."""
+    path = target / _relative(key, root)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    except (FileExistsError, NotADirectoryError) as error:
+        if path.is_file():
+            raise PrefixUnreadable(f"s3://{root} has objects whose names differ only in repeated slashes, such as s3://{key}.") from error
+        raise PrefixUnreadable(f"s3://{key} is below another object or above one, so that a folder cannot contain both.") from error
+    return path
 
 
 def _relative(key: str, root: str) -> PurePosixPath:

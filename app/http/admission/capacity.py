@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.http.admission.in_flight import InFlight
 from app.http.admission.slots import Slots
+from app.http.admission.unknown_clients import UnknownClients
 from app.http.shutdown import Shutdown
 from app.settings import MIB, Settings
 
@@ -44,6 +45,7 @@ class Capacity:
     def __init__(self, settings: Settings) -> None:
         self.shutdown = Shutdown()
         self.requests = InFlight(settings.requests_max, settings.client_requests_max, GUARANTEED_REQUESTS)
+        self.unknown_clients = UnknownClients()
         self.waits = InFlight(settings.waiting_requests_max, settings.client_waiting_requests_max)
         self.memory_bodies = InFlight(MEMORY_BODY_BYTES, MEMORY_BODY_CLIENT_BYTES)
         self.stored_bodies = InFlight(settings.body_bytes_max, settings.client_body_bytes_max)

@@ -59,6 +59,13 @@ def counted_as(client: Client, known_keys: KnownKeys[Any]) -> str:
     return f"address {client.address}" if key is None or not client.has_checksum else f"key {key}"
 
 
+def is_unknown(client: Client, known_keys: KnownKeys[Any]) -> bool:
+    """Whether this process has not authenticated the client: no key, a made-up one, or the first use of one; False for share links."""
+    if client.key_digest is None:
+        return client.token_digest is None
+    return known_keys.owner_of(client.key_digest) is None
+
+
 def owner_name(owner_id: str) -> str:
     """Name under which all requests of an owner are counted, who may have many keys."""
     return f"owner {owner_id}"

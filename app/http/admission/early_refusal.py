@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from app.db.ids import new_id
 from app.http.admission.capacity import Capacity
-from app.http.admission.clients import Client, counted_as, normal_address
+from app.http.admission.clients import Client, counted_as, is_unknown, normal_address
 from app.http.admission.known_keys import KnownKeys
 from app.http.admission.refusals import over_capacity
 from app.http.key_text import checksum_holds, digest_of
@@ -47,10 +47,15 @@ class EarlyRefusal:
         if not data.endswith(HEAD_END) or QUIET.match(data) is not None:
             return None
         client = self._client(data, address)
-        if client is None or self._capacity.requests.has_room(counted_as(client, self._known_keys)):
+        if client is None or self._has_room(client):
             return None
         self._count(data[:UNTIL_VERSION].partition(b" ")[0].decode("latin-1"))
-        return _refusal()
+        return REFUSAL.replace(REFUSAL_ID, new_id("req").encode())
+
+    def _has_room(self, client: Client) -> bool:
+        if is_unknown(client, self._known_keys) and not self._capacity.unknown_clients.has_room(client.address):
+            return False
+        return self._capacity.requests.has_room(counted_as(client, self._known_keys))
 
     def _client(self, data: bytes, address: str) -> Client | None:
         found = KEY.search(data)
@@ -62,9 +67,12 @@ class EarlyRefusal:
         return Client(normal_address(address), digest_of(key, self._api_key_secret), checksum_holds(key, self._api_key_secret))
 
 
-def _refusal() -> bytes:
-    request_id = new_id("req")
-    response = api_error_response(request_id, over_capacity())
-    fields = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+def _refusal(request_id: bytes) -> bytes:
+    response = api_error_response(request_id.decode(), over_capacity())
+    fields = [*response.raw_headers, (b"x-request-id", request_id), (b"connection", b"close")]
     head = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
     return b"HTTP/1.1 503 Service Unavailable\r\n" + head + b"\r\n" + bytes(response.body)
+
+
+REFUSAL_ID = new_id("req").encode()
+REFUSAL = _refusal(REFUSAL_ID)  # written once: all refusals differ in the id of the request alone, which has the same length

@@ -55,7 +55,7 @@ def quota_view(quotas: QuotasView) -> Iterator[RenderableType]:
     )
     rate, key = quotas.requests, quotas.key
     if rate.per_second is not None:
-        yield f"Rate limit per key: {rate.per_second:g} requests per second, in bursts of up to {rate.burst}."
+        yield f"Rate limit of all your keys together: {rate.per_second:g} requests per second, in bursts of up to {rate.burst}."
     until = minute(key.expires_at)
     yield f"This key, {key.id}, has the scopes {', '.join(key.scopes)}" + (f" and expires {until}." if until else ".")
 

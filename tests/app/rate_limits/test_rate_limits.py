@@ -1,4 +1,4 @@
-"""Rate limits of keys, addresses and failed authentication, shared through Redis, and without Redis."""
+"""Rate limits of owners, addresses and failed authentication, shared through Redis, and without Redis."""
 
 from __future__ import annotations
 
@@ -52,25 +52,50 @@ def rate_limit_of(answer: Any) -> tuple[str, int, int]:
     return found[1], int(found[2]), int(found[3])
 
 
-def test_a_key_over_its_limit_is_a_429_that_states_the_limit(start: Start, tenant: Tenant) -> None:
+def test_an_owner_over_the_limit_gets_a_429_that_states_the_limit(start: Start, tenant: Tenant) -> None:
     client = start(rate_limit_burst=3, rate_limit_per_second=0.1)
     assert rate_limit_of(client.get("/v1/models", headers=tenant.headers))[0] == "address", "the key is not known yet"
     allowed = [client.get("/v1/models", headers=tenant.headers) for _ in range(3)]
     assert [answer.status_code for answer in allowed] == [200] * 3
-    assert allowed[0].headers["RateLimit-Policy"] == '"key";q=3;w=30'
-    assert [rate_limit_of(answer) for answer in allowed] == [("key", 2, 10), ("key", 1, 20), ("key", 0, 30)]
+    assert allowed[0].headers["RateLimit-Policy"] == '"owner";q=3;w=30'
+    assert [rate_limit_of(answer) for answer in allowed] == [("owner", 2, 10), ("owner", 1, 20), ("owner", 0, 30)]
     refused = client.get("/v1/models", headers=tenant.headers)
     assert (refused.status_code, refused.headers["content-type"], refused.json()["code"]) == (429, PROBLEM, "rate_limited")
     assert refused.headers["Retry-After"] == "10"
     assert "the limit is 0.1 requests per second with bursts of 3. Retry in 10 s" in refused.json()["detail"]
     assert refused.json()["request_id"] == refused.headers["X-Request-Id"]
-    assert rate_limit_of(refused) == ("key", 0, 30)
+    assert rate_limit_of(refused) == ("owner", 0, 30)
 
 
-def test_keys_have_separate_limits(start: Start, tenant: Tenant, other_tenant: Tenant) -> None:
+def test_owners_have_separate_limits(start: Start, tenant: Tenant, other_tenant: Tenant) -> None:
     client = start(rate_limit_burst=1, rate_limit_per_second=NO_REFILL)
     assert [client.get("/v1/models", headers=tenant.headers).status_code for _ in range(3)] == [200, 200, 429]
     assert client.get("/v1/models", headers=other_tenant.headers).status_code == 200
+
+
+def test_keys_of_one_owner_share_a_limit(start: Start, tenant: Tenant, other_tenant: Tenant) -> None:
+    client = start(rate_limit_burst=4, rate_limit_per_second=0.1)
+    first, second = (
+        {"Authorization": f"Bearer {client.post('/v1/api-keys', json={'name': name}, headers=tenant.headers).json()['secret']}"}
+        for name in ("first", "second")
+    )  # the first POST makes the owner known, the second is the first of the burst
+    for headers in (first, second, other_tenant.headers):
+        assert rate_limit_of(client.get("/v1/models", headers=headers))[0] == "address", "not known yet"
+    answers = [client.get("/v1/models", headers=headers) for headers in (first, second, first, second)]
+    assert [rate_limit_of(answer)[:2] for answer in answers] == [("owner", 2), ("owner", 1), ("owner", 0), ("owner", 0)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert (answers[3].headers["Retry-After"], "with your API keys together" in answers[3].json()["detail"]) == ("10", True)
+    assert client.get("/v1/models", headers=tenant.headers).status_code == 429, "and the key that made both"
+    assert rate_limit_of(client.get("/v1/models", headers=other_tenant.headers))[:2] == ("owner", 3)
+
+
+def test_a_rotated_key_gives_no_second_burst(start: Start, tenant: Tenant) -> None:
+    client = start(rate_limit_burst=3, rate_limit_per_second=NO_REFILL)
+    made = client.post("/v1/api-keys", json={"name": "rotated"}, headers=tenant.headers).json()
+    rotated = client.post(f"{made['links']['self']}/rotate", json={"grace_seconds": 600}, headers=tenant.headers).json()
+    old, new = ({"Authorization": f"Bearer {one['secret']}"} for one in (made, rotated))
+    assert [client.get("/v1/models", headers=headers).status_code for headers in (old, new)] == [200, 200], "not known yet"
+    assert [client.get("/v1/models", headers=headers).status_code for headers in (old, new, old, new)] == [200, 200, 429, 429]
 
 
 def test_processes_share_a_limit_under_concurrent_requests(start: Start, tenant: Tenant) -> None:
@@ -89,7 +114,7 @@ def test_requests_without_a_key_are_limited_by_address(start: Start, tenant: Ten
     assert [client.get("/sign-in").status_code for _ in range(2)] == [200, 429]
     refused = client.get("/v1/models")
     assert (refused.status_code, refused.json()["code"], rate_limit_of(refused)[0]) == (429, "rate_limited", "address")
-    assert client.get("/v1/models", headers=tenant.headers).status_code == 200, "a known key has its own limit"
+    assert client.get("/v1/models", headers=tenant.headers).status_code == 200, "a known key counts for its owner"
     assert TestClient(client.app, client=(next(addresses), 50000)).get("/sign-in").status_code == 200, "another address"
 
 
@@ -153,10 +178,10 @@ def test_a_revoked_key_is_no_longer_known(start: Start, tenant: Tenant) -> None:
 def test_invented_keys_create_no_buckets(start: Start, settings: Settings) -> None:
     client = start()
     with redis.Redis.from_url(settings.redis_url) as store:
-        before = set(store.keys("iis:rate:key:*"))
+        before = set(store.keys("iis:rate:owner*"))
         for path in ("/v1/models", "/v1/nowhere", "/sign-in"):
             client.get(path, headers={"Authorization": "Bearer iis_made_up"})
-        assert set(store.keys("iis:rate:key:*")) == before
+        assert set(store.keys("iis:rate:owner*")) == before
 
 
 def test_the_page_cookie_counts_as_its_key(start: Start, tenant: Tenant) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from app.errors import InvalidInput
 from app.local.servers import free_port
 from app.settings import Settings
 from app.storage import StorageUnavailable
-from app.storage.s3_folders import PrefixUnreadable, copy_prefix, relative_paths
+from app.storage.s3_folders import PrefixUnreadable, copy_prefix, reserve
 from app.storage.server_folders import allowed_s3_prefix
 from support.s3_server import S3Server
 
 FILES = {"data/train/a/1.png": b"one", "data/train/b c/2.png": b"two", "data/labels.csv": b"path,label", "database/secret.txt": b"no"}
+PAGE_OBJECTS = 1000  # of a listing, the most that S3 gives at once
 
 
 class Canceled(Exception):
@@ -50,8 +52,9 @@ def test_a_single_object_is_copied_to_a_file(bucket: S3Server, tmp_path: Path) -
     [
         ("s3://bucket/absent", {}, "There is nothing at s3://bucket/absent"),
         ("s3://other/data", {}, "There is nothing at s3://other/data"),
-        ("s3://bucket/data", {"max_bytes": 15}, "has 16 bytes, more than the 15 that a data set may have"),
-        ("s3://bucket/data", {"max_files": 2}, "has 3 objects, more than the 2 files that a data set may have"),
+        ("s3://bucket/data/labels.csv", {"max_bytes": 9}, "has 10 bytes, more than the 9 that a data set may have"),
+        ("s3://bucket/data", {"max_bytes": 15}, "has more than 15 bytes, the most that a data set may have"),
+        ("s3://bucket/data", {"max_files": 2}, "has more than 2 objects, the most files that a data set may have"),
     ],
 )
 def test_what_cannot_be_copied_is_refused_with_the_reason(
@@ -86,14 +89,55 @@ def test_a_server_that_does_not_answer_leaves_the_copy_to_another_attempt(bucket
     ("keys", "sentence"),
     [
         (["data/a", "data/a/1.png"], "is below another object"),
+        (["data/a/1.png", "data/a"], "or above one"),
         (["data/a/1.png", "data/a//1.png"], "differ only in repeated slashes"),
         (["data/../1.png"], "is not that of a file below its prefix"),
         (["data/" + "x" * 256], "is not that of a file below its prefix"),
     ],
 )
-def test_objects_whose_names_cannot_be_those_of_files_are_refused(keys: list[str], sentence: str) -> None:
+def test_objects_whose_names_cannot_be_those_of_files_are_refused(tmp_path: Path, keys: list[str], sentence: str) -> None:
+    for key in keys[:-1]:
+        reserve(key, "data", tmp_path)
     with pytest.raises(PrefixUnreadable, match=sentence):
-        relative_paths(keys, "data")
+        reserve(keys[-1], "data", tmp_path)
+
+
+def test_a_listing_ends_at_the_page_that_exceeds_a_limit(bucket: S3Server, tmp_path: Path) -> None:
+    folder = bucket.folder / "bucket" / "many"
+    folder.mkdir()
+    for number in range(PAGE_OBJECTS + 5):
+        (folder / f"{number:04d}").write_bytes(b"xy")
+    pages: list[int] = []
+    copies = itertools.count()
+
+    def copy(**limits: int) -> None:
+        pages.clear()
+        copy_prefix(
+            "s3://bucket/many",
+            tmp_path / f"copy-{next(copies)}",
+            endpoint_url=bucket.url,
+            check=lambda: pages.append(1),
+            **{"max_bytes": 1 << 20, "max_files": 1 << 20} | limits,
+        )
+
+    for limits in ({"max_files": PAGE_OBJECTS - 1}, {"max_bytes": 2 * PAGE_OBJECTS - 1}):
+        with pytest.raises(PrefixUnreadable, match="has more than"):
+            copy(**limits)
+        assert len(pages) == 1, "the second page is not asked for"
+    with pytest.raises(PrefixUnreadable, match="has more than"):
+        copy(max_files=PAGE_OBJECTS + 4)
+    assert len(pages) == 2
+    assert not list(tmp_path.glob("copy-*/*")), "nothing is copied before all pages are known"
+
+
+@pytest.mark.slow
+def test_all_pages_are_copied(bucket: S3Server, tmp_path: Path) -> None:
+    folder = bucket.folder / "bucket" / "many"
+    folder.mkdir()
+    for number in range(PAGE_OBJECTS + 5):
+        (folder / f"{number:04d}").write_bytes(str(number).encode())
+    copy = copied(bucket, "s3://bucket/many", tmp_path / "copy", max_bytes=1 << 20, max_files=PAGE_OBJECTS + 5)
+    assert {path.name: path.read_text() for path in copy.iterdir()} == {f"{n:04d}": str(n) for n in range(PAGE_OBJECTS + 5)}
 
 
 def test_a_copy_stops_when_its_job_is_canceled(bucket: S3Server, tmp_path: Path) -> None:

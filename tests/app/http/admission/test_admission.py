@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from app.db.ids import new_id
 from app.db.models import ApiKey
 from app.db.session import SessionFactory
-from app.http.admission import bodies
+from app.http.admission import bodies, slots, unknown_clients
 from app.http.key_text import digest_of
 from app.settings import MIB, Settings
 from support.raw_http import Serve, answer, request
@@ -191,6 +191,45 @@ def test_an_owner_with_many_keys_has_the_room_of_one_owner(
     held.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
     _until(lambda: _status(connect(), key_for("read")) == 503)
     assert _status(connect(), other_tenant.headers) == 200
+
+
+def test_first_uses_of_keys_take_turns_while_a_known_key_is_served(
+    serve: Serve, tenant: Tenant, key_for: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unknown_clients, "HOLD_SECONDS", 0.8)
+    monkeypatch.setattr(unknown_clients, "ADDRESS_MAX", unknown_clients.AT_ONCE_OF_ADDRESS + 1)
+    connect = serve()
+    assert _status(connect(), tenant.headers) == 200, "known from now on"
+    slow = [connect() for _ in range(unknown_clients.AT_ONCE_OF_ADDRESS)]
+    for connection in slow:
+        connection.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
+    time.sleep(0.1)
+    began = time.monotonic()
+    waiting = connect()
+    waiting.sendall(request("GET", "/v1/models", key_for("read")))
+    time.sleep(0.1)
+    assert _status(connect(), key_for("read")) == 503, "beyond the bound of an address"
+    assert _status(connect(), tenant.headers) == 200
+    assert answer(waiting)[0] == 200, "its turn comes although those before it have not ended"
+    assert 0.3 < time.monotonic() - began < 10
+
+
+def test_a_first_use_whose_turn_does_not_come_is_a_503(
+    serve: Serve, key_for: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(unknown_clients, "HOLD_SECONDS", 30.0)
+    connect = serve(client_requests_max=64)
+    slow = [connect() for _ in range(unknown_clients.AT_ONCE_OF_ADDRESS)]
+    for connection in slow:
+        connection.sendall(request("POST", "/v1/concept-sets", key_for("write"), b'{"phr', length=100))
+    time.sleep(0.2)
+    late = connect()
+    late.sendall(request("GET", "/v1/models", key_for("read")))
+    status, headers, body = answer(late)
+    assert (status, headers["retry-after"], json.loads(body)["code"]) == (503, "2", "over_capacity")
+    slow[0].close()
+    _until(lambda: _status(connect(), key_for("read")) == 200)
 
 
 def test_every_connection_of_the_api_has_timeouts(app: FastAPI) -> None:
