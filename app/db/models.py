@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, sel
 from sqlalchemy.orm import Mapped, column_property, mapped_column, query_expression
 
 from app.db.base import Base, Json, created_at_column
-from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described
+from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described, name_index
 from app.db.tables.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.tables.result_tables import (
     Concept,
@@ -76,8 +75,10 @@ INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 # In the words of the index ix_jobs_queued, without which PostgreSQL does not use it.
 QUEUED = "state = 'queued'"
 IS_NO_VALIDATION = "(\"left\"(kind, 6) <> 'check_'::text)"
-# Succeeded score jobs whose worker, of an earlier version, wrote no summary.
-UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND summary IS NULL"
+# Succeeded score jobs whose worker, of an earlier version, wrote no summary or no board.
+UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND (summary IS NULL OR board IS NULL)"
+# Jobs of leaderboards; in the words of the index ix_jobs_board.
+ON_A_BOARD = "jobs.board <> ''::text"
 # IIS of a job, by which lists are sorted; jobs without one are lowest. In the words of the index ix_jobs_owner_id_iis.
 IIS_ORDER = "COALESCE((summary ->> 'iis'::text)::double precision, '-Infinity'::double precision)"
 
@@ -137,6 +138,7 @@ class Model(Described, Base):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
         CheckConstraint("role IN ('backbone', 'vlm')", name="role"),
+        name_index("models"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # mdl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
@@ -165,7 +167,7 @@ class Model(Described, Base):
 
 class Dataset(Described, Base):
     __tablename__ = "datasets"
-    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"), name_index("datasets"))
     id: Mapped[str] = mapped_column(primary_key=True)  # dst_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
@@ -224,6 +226,13 @@ class Job(Described, Base):
         Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # round-robin over owners
         Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
         Index("ix_jobs_owner_id_iis", "owner_id", text(IIS_ORDER), "id"),
+        Index("ix_jobs_board", "owner_id", "board", "dataset_id", "model_id", postgresql_where=text("board <> ''::text")),
+        # Lists by a state or a kind that few of an owner's jobs have.
+        Index("ix_jobs_owner_id_unsuccessful", "owner_id", "state", "id", postgresql_where=text("state IN ('failed', 'canceled')")),
+        Index("ix_jobs_owner_id_other_kind", "owner_id", "kind", "id", postgresql_where=text("kind <> 'score'::text")),
+        Index(  # by a function of migration 0024; without a list of pending entries, which searches would read
+            "ix_jobs_name_ngrams", text("name_ngrams(name, 1)"), postgresql_using="gin", postgresql_with={"fastupdate": "off"}
+        ),
         Index("ix_jobs_tags", "tags", postgresql_using="gin", postgresql_where=text(HAS_TAGS)),
         Index(
             "ix_jobs_user_metadata",
@@ -274,6 +283,8 @@ class Job(Described, Base):
     queue_position: Mapped[int | None] = query_expression()  # see app.db.scheduling; null unless queued and asked for
     error: Mapped[Json | None]  # {code, message, param}; null unless failed
     summary: Mapped[Json | None]  # numbers of the report that lists show (app.db.lists.job_summaries); null until a score has succeeded
+    # Digest of the settings that a leaderboard compares, empty for a job on none; null until a score has succeeded.
+    board: Mapped[str | None]
     request_id: Mapped[str | None]  # of the request that created it
     traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of that request's span (app.traces)
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
@@ -285,11 +296,6 @@ class Job(Described, Base):
     stage_seconds: Mapped[Json | None]  # running time by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-
-    @classmethod
-    def searched_names(cls) -> Sequence[Any]:
-        """Of the job, its model and its data set: the names that lists show."""
-        return (cls.name, cls.model_name, cls.dataset_name)
 
 
 class JobEvent(Base):
