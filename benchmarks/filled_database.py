@@ -27,8 +27,8 @@ _MODELS = """
     FROM unnest(%(owners)s::text[]) owner, generate_series(1, %(models)s) n
 """
 _DATASETS = """
-    INSERT INTO datasets (id, owner_id, name, kind, state, digest, info)
-    SELECT owner || '_dst_' || n, owner, 'birds ' || n, 'images', 'ready', 'data set ' || n, '{"class_names": ["a", "b"]}'
+    INSERT INTO datasets (id, owner_id, name, kind, split_seed, test_share, state, digest, info)
+    SELECT owner || '_dst_' || n, owner, 'birds ' || n, 'images', 0, 0.2, 'ready', 'data set ' || n, '{"class_names": ["a", "b"]}'
     FROM unnest(%(owners)s::text[]) owner, generate_series(1, %(datasets)s) n
 """
 # Half of the jobs are the first owner's. Each setting (library, data set) has all models, each with several seeds.

@@ -226,6 +226,7 @@ class Pipeline:
             "network": stage.network,
             "shard_folder": stage.shard_folder,
             "of_library": self._workspace.of_library,
+            "inputs": {name: self._keys[name] for name in stage.inputs if name in self._keys},
             "prepare": [{"stage": one.name, "sources": list(one.sources), "network": one.network} for one in before],
         }
         divided = DivisibleStage(

@@ -32,7 +32,7 @@ from worker.sandbox.outcomes import ChildLost, StageRefused
 from worker.stages.files import READING
 
 SHARDS_MAX, UNITS_MAX = 100_000, 2**31 - 1  # of a plan, which the child process makes
-SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.safetensors")
+SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.(?:safetensors|jsonl)")
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers
 
 log = structlog.get_logger(__name__)
