@@ -18,7 +18,7 @@ STUDY_MODELS = 100
 EVENTS_OF_A_JOB = 3
 NODES = 22  # of a curve in a report
 ENDS = ("", "_low", "_high")
-LIBRARIES = ("cluster", "prototype", "patches", "segments")
+LIBRARIES = ("cluster", "prototype", "nmf", "sae")
 
 _OWNERS = "INSERT INTO owners (id, name) SELECT 'own_bench_' || n, 'an owner' FROM generate_series(1, %(others)s) n"
 _MODELS = """
@@ -40,9 +40,9 @@ _JOBS = """
             'kept', 2, 'sparsity', 0.5, 'top', 8, 'contrast', NULL)
         ELSE %(spec)s::jsonb || jsonb_build_object('model', model, 'dataset', dataset, 'seed', k %% %(seeds)s,
             'library', jsonb_build_object('kind', library, 'concept_count', 200, 'parts', '[]'::jsonb)) END,
-        CASE WHEN n %% 5 = 0 THEN 'run ' || n || ' of the sweep' WHEN n = 777 THEN 'the needle' END,
-        CASE WHEN n %% 500 = 1 THEN ARRAY['rare'] ELSE '{}'::text[] END,
-        CASE WHEN n %% 500 = 1 THEN '{"team": "a"}'::jsonb ELSE '{}' END,
+        CASE WHEN n %% 5 = 0 THEN 'run ' || n || ' of the sweep' WHEN n = 778 THEN 'the needle' END,
+        CASE WHEN n %% 500 = 8 THEN ARRAY['rare'] ELSE '{}'::text[] END,
+        CASE WHEN n %% 500 = 8 THEN '{"team": "a"}'::jsonb ELSE '{}' END,
         model, dataset, state, 1, 86400, at, at, at, at, at + interval '1 minute',
         CASE WHEN state = 'failed' THEN '{"code": "data_invalid", "message": "The images differ.", "param": null}'::jsonb END
     FROM generate_series(1, %(jobs)s) n
@@ -97,7 +97,7 @@ def fill(database_url: str, jobs: int) -> Filled:
     ----------
     database_url : of psycopg
     """
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url) as connection:  # one transaction, since workers summarise jobs that they see without results
         found = connection.execute("SELECT id FROM owners").fetchall()
         owners = [found[0][0], *(f"own_bench_{number + 1}" for number in range(OTHER_OWNERS))]
         sizes = {"others": OTHER_OWNERS, "models": MODELS, "datasets": DATASETS, "seeds": SEEDS, "events": EVENTS_OF_A_JOB, "jobs": jobs}

@@ -58,11 +58,10 @@ def prepare(database_url: str, jobs: int) -> Filled:
     filled = fill(plain, jobs)
     engine = create_engine(psycopg_url(database_url))
     with Session(engine) as session:
-        elapsed, written = timed(lambda: summarise_earlier(session))
+        summarise_earlier(session)  # the worker of the stack has perhaps begun
     engine.dispose()
     with psycopg.connect(plain, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
-    print(f"BENCH summaries_written jobs={written} seconds={elapsed.wall:.1f}", flush=True)
     return filled
 
 

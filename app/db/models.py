@@ -26,7 +26,7 @@ from app.db.tables.result_tables import (
 )
 from app.db.tables.share_tables import Share
 from app.db.tables.study_tables import Study, StudyCell
-from app.db.tables.task_tables import JobTask
+from app.db.tables.task_tables import JobTask, Worker
 from app.db.tables.webhook_tables import Webhook, WebhookDelivery
 from app.traces import current_traceparent
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
@@ -69,6 +69,7 @@ __all__ = [
     "UploadPart",
     "Webhook",
     "WebhookDelivery",
+    "Worker",
 ]
 PUBLIC_JOB_KINDS = JOB_KINDS
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
@@ -77,6 +78,8 @@ QUEUED = "state = 'queued'"
 IS_NO_VALIDATION = "(\"left\"(kind, 6) <> 'check_'::text)"
 # Succeeded score jobs whose worker, of an earlier version, wrote no summary or no board.
 UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND (summary IS NULL OR board IS NULL)"
+# Kind of worker that a queued job wants, by a function of migration 0024; `any` where either may be faster.
+JOB_WANTS = "job_wants(kind, model_id, spec)"
 # Jobs of leaderboards; in the words of the index ix_jobs_board.
 ON_A_BOARD = "jobs.board <> ''::text"
 # IIS of a job, by which lists are sorted; jobs without one are lowest. In the words of the index ix_jobs_owner_id_iis.
@@ -245,6 +248,10 @@ class Job(Described, Base):
         Index("ix_jobs_unsummarised", "id", postgresql_where=text(UNSUMMARISED)),
         # The first job of each owner with queued jobs (app.db.scheduling).
         Index("ix_jobs_queued", "owner_id", text(IS_NO_VALIDATION), "queued_at", "id", postgresql_where=text(QUEUED)),
+        Index(
+            *("ix_jobs_queued_wants", "owner_id", text(JOB_WANTS), text(IS_NO_VALIDATION), "queued_at", "id"),
+            postgresql_where=text(QUEUED),
+        ),
         # Retention (app.db.retention), and the jobs that explain a job (app.db.job_deletion).
         Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_jobs_explained", text("(spec ->> 'job'::text)"), postgresql_where=text("kind = 'explain'")),

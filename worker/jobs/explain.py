@@ -94,7 +94,15 @@ def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_s
     key = stage_key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=concepts, **choices)
     arguments = {**choices, "tested": file == TEST_SET}
     rows = Stage(
-        "explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments=arguments, sources=("concepts",), sharded=True, divisible=True
+        "explain_rows",
+        key,
+        (PREDICTORS, file),
+        ROW_FILES,
+        arguments=arguments,
+        sources=("concepts",),
+        sharded=True,
+        divisible=True,
+        on_cpu=True,
     )
     return [*before, rows]
 

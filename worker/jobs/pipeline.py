@@ -237,6 +237,7 @@ class Pipeline:
             arguments=arguments,
             network=stage.network,
             workspace=self._workspace,
+            wants="cpu" if stage.on_cpu else self._attempt.runtime.kind,  # processors of another kind round otherwise
             store=lambda name, about: self._shards.store(stage, name, about),
         )
         Division(self._attempt, divided).run()

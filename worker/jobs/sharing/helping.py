@@ -41,7 +41,8 @@ def help_running_job(runtime: Runtime) -> bool:
     """Compute tasks of one running job until none is left or another job's turn comes; False where no job has a task."""
     try:
         with runtime.sessions.begin() as session:
-            task = tasks.claim(session, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
+            lease_seconds, without = runtime.settings.lease_seconds, runtime.not_helped()
+            task = tasks.claim(session, runtime.name, lease_seconds, kind=runtime.kind, without=without)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise
@@ -94,10 +95,11 @@ class _Helper:
             task = self._attempt.write(self._next) if done else None
 
     def _next(self, session: Session) -> ClaimedTask | None:
-        if next_queued_job(session) is not None:
+        runtime, job_id = self._runtime, self._attempt.job_id
+        if next_queued_job(session, runtime.kind) is not None:
             return None
-        runtime = self._runtime
-        return tasks.claim_of(session, self._attempt.job_id, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
+        lease_seconds, without = runtime.settings.lease_seconds, runtime.not_helped()
+        return tasks.claim_of(session, job_id, runtime.name, lease_seconds, kind=runtime.kind, without=without)
 
     def _run_task(self, task: ClaimedTask) -> bool:
         """Compute one task; False where this worker should not take another one of the job."""
