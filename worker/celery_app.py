@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
-from kombu import Queue
+from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries

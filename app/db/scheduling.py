@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import ColumnElement, Integer, exists, func, literal_column, or_, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from app.db.models import IS_NO_VALIDATION, JOB_WANTS, QUEUED, Job, Worker
 
@@ -108,7 +108,7 @@ def next_queued_job(session: Session, kind: WorkerKind = "cpu") -> str | None:
     return session.scalar(NEXT_QUEUED, {"kind": kind})
 
 
-def takes(wants: ColumnElement[str | None], kind: WorkerKind) -> ColumnElement[bool]:
+def takes(wants: QueryableAttribute[str | None], kind: WorkerKind) -> ColumnElement[bool]:
     """SQL condition: a worker of this kind takes what wants a kind, as `next_queued_job` does."""
     alive = exists().where(Worker.kind == wants, Worker.alive_until > func.clock_timestamp())
     return or_(wants.is_(None), wants == kind, ~alive)

@@ -71,7 +71,7 @@ class JobRepository(OwnedRepository[Job]):
             self.session.scalars(select(table.id).where(table.owner_id == self.owner_id, has_part(table.name, part))).all()
             for table in (Model, Dataset)
         )
-        ngrams = func.name_ngrams(part, func.least(3, func.char_length(part)))
+        ngrams = func.name_ngrams(part, func.least(3, func.char_length(literal(part))))
         # strpos, since PostgreSQL would multiply the shares of two conditions of which it knows that they are selective.
         named = and_(func.strpos(func.lower(Job.name), func.lower(part)) > 0, literal_column(NGRAMS, ARRAY(Text)).contains(ngrams))
         found = [(Job.model_id, models), (Job.dataset_id, datasets)]

@@ -130,7 +130,7 @@ def _entries(scores: LeaderboardRepository, board: BoardView, digests: list[str]
     counted: Counter[str] = Counter()
     for job_id, model, *row in scores.scores(board.dataset, digests):
         counted[model] += 1
-        numbers = dict(zip(("verdict", "iis", "accuracy_low", "chance"), row, strict=True))
+        numbers: dict[str, Any] = dict(zip(("verdict", "iis", "accuracy_low", "chance"), row, strict=True))
         entry = {"job": job_id, "model": model, "iis": numbers["iis"], "near_chance": is_near_chance(numbers)}
         if model not in best or _merit(entry) > _merit(best[model]):
             best[model] = entry

@@ -8,9 +8,9 @@ from collections import Counter
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.json import ParseOptions, ReadOptions, read_json
 
@@ -89,9 +89,9 @@ class ExplanationFiles(AbstractContextManager["ExplanationFiles"]):
         readable = counts["rows"] - counts["failed"]
         return {"count": counts["rows"], "failed": counts["failed"], "agreement": counts["agree"] / readable, **accuracies}
 
-    def _count(self, table: pa.Table) -> None:
+    def _count(self, table: Any) -> None:
         self._counts["rows"] += table.num_rows
         self._counts["failed"] += table.num_rows - table["error"].null_count
         self._counts["labelled"] += table.num_rows - table["representation_correct"].null_count
         for name in ("agree", "representation_correct", "interpretation_correct"):
-            self._counts[name] += pc.sum(table[name]).as_py() or 0
+            self._counts[name] += table[name].to_pylist().count(True)

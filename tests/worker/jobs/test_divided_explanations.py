@@ -88,8 +88,11 @@ def test_images_of_an_archive_are_multiplied_in_the_same_blocks_in_every_divisio
             blocks.append(features[:, 0].int().tolist())
             return features
 
+        def probabilities(features: torch.Tensor) -> torch.Tensor:
+            return torch.ones(len(features), 2) / 2
+
         library = SimpleNamespace(activations=activations)
-        family: Any = SimpleNamespace(library=library, baseline_probabilities=lambda features: torch.ones(len(features), 2) / 2)
+        family: Any = SimpleNamespace(library=library, baseline_probabilities=probabilities)
         return _ArchiveImages(stored, family)
 
     def read(shard_size: int) -> tuple[list[list[int]], list[tuple[int, str | None, bool]]]:
@@ -116,7 +119,10 @@ def test_rows_of_finished_shards_are_not_computed_again(tmp_path: Path) -> None:
         def images(self, rows: RowRange) -> Any:
             return (UnreadableImage(index, f"{index}.png", "broken") for index in range(rows.first, rows.end))
 
-    builder: Any = SimpleNamespace(row=lambda image: {"index": image.index})
+    def row(image: UnreadableImage) -> dict[str, int]:
+        return {"index": image.index}
+
+    builder: Any = SimpleNamespace(row=row)
     shards, progress = RowShards(Images(), builder, tmp_path / "shards", 2), list[tuple[int, int]]()
     shards.compute(["rows-00001.jsonl"], progress=lambda done, total: progress.append((done, total)))
     assert [planned.file_name for planned in shards.missing()] == ["rows-00000.jsonl"]
