@@ -9,6 +9,8 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
+from app.db.scheduling import WorkerKind
+
 RUN_JOB = "iis.run_job"
 QUEUE = "iis"
 CONNECT_TIMEOUT_SECONDS = 0.5
@@ -18,13 +20,18 @@ WAKE_UPS_MAX = 64  # at once
 log = structlog.get_logger(__name__)
 
 
-def wake_worker(job_id: str, redis_url: str | None = None) -> bool:
+def queue_of(kind: WorkerKind) -> str:
+    """Queue of the workers of a kind, which receive the messages of `QUEUE` too."""
+    return f"{QUEUE}-{kind}"
+
+
+def wake_worker(job_id: str, redis_url: str | None = None, queue: str = QUEUE) -> bool:
     """Send a message that `job_id` is queued; returns False when the broker does not respond within a second.
 
     Call it after the commit that queued the job. A lost message delays the job until the sweeper sends another.
     """
     try:
-        _publisher(redis_url or _configured_url()).send_task(RUN_JOB, args=[job_id], queue=QUEUE, retry=False, ignore_result=True)
+        _publisher(redis_url or _configured_url()).send_task(RUN_JOB, args=[job_id], queue=queue, retry=False, ignore_result=True)
     except (OperationalError, KombuError, RedisError, OSError) as error:
         log.warning("broker_unreachable", job_id=job_id, error=str(error))
         return False

@@ -199,7 +199,10 @@ class Jobs(Section):
     check_deadline_seconds: float = Field(default=900, gt=0, description="Running time of the validation of a model or data set")
     cancel_poll_seconds: float = Field(default=2, gt=0, description="Interval between looks at a running job's cancellation")
     retry_pause_seconds: float = Field(default=10, ge=0, description="Pause before a job is queued again after a failure of storage")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Device that jobs compute on")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Device that jobs compute on, which makes a worker one of kind `gpu` or `cpu`; `auto`: a GPU where there is one",
+    )
     child_memory_bytes: int | None = Field(
         default_factory=_default_child_memory_bytes,
         ge=0,

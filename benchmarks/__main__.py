@@ -21,6 +21,7 @@ BENCHMARKS = {
     "extraction": ["benchmarks.extraction"],
     "finetune": ["benchmarks.finetune"],
     "service": ["benchmarks.service"],
+    "many_jobs": ["benchmarks.many_jobs"],
     "workers": ["benchmarks.workers", "--images", "flowers17"],
 }
 

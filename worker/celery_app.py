@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
@@ -19,17 +20,18 @@ from app.db.pooler_check import refuse_transaction_pooling
 from app.db.webhook_events import announce_studies
 from app.logging import configure_logging
 from app.minimum_versions import require_minimum_versions
-from app.queue import QUEUE
+from app.queue import QUEUE, queue_of
 from app.settings import get_settings
 from app.storage import StorageUnavailable
 from app.storage.upload_expiry import expire_uploads
 from app.traces import configure_traces
-from worker.gpu_assignment import take_gpu
+from worker.gpu_assignment import take_gpu, worker_kind
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.periodic import Periodic
 from worker.maintenance.sweeper import Sweeper
 from worker.metrics import serve_metrics
 from worker.minimum_versions import WORKER_MINIMUM_VERSIONS
+from worker.presence import report_alive, report_end
 from worker.queries.server import QueryServer
 from worker.runtime import Runtime, open_runtime
 from worker.sandbox.confinement import hide_from_children
@@ -49,6 +51,7 @@ configure_traces(get_settings(), "iis-worker")
 app = Celery("iis-worker", broker=get_settings().redis_url, include=["worker.tasks"])
 app.conf.update(
     task_default_queue=QUEUE,
+    task_queues=[Queue(QUEUE), Queue(queue_of(worker_kind(get_settings().device, os.environ)))],
     task_ignore_result=True,
     # Acknowledge a message on receipt: the sweeper sends another for each job that stays queued.
     task_acks_late=False,
@@ -76,6 +79,13 @@ def sweeper() -> Periodic:
     """The sweeper of this process."""
     current = runtime()
     return Periodic("sweeper", current.settings.sweep_seconds, Sweeper(current).sweep)
+
+
+@lru_cache(maxsize=1)
+def presence() -> Periodic:
+    """The thread that reports this process alive."""
+    current = runtime()
+    return Periodic("presence", current.settings.sweep_seconds, partial(report_alive, current))
 
 
 @lru_cache(maxsize=1)
@@ -125,6 +135,7 @@ def _start(**_: object) -> None:
     if get_settings().device != "cpu":
         take_gpu(get_settings().data_folder.absolute() / "gpus", os.environ)
     serve_metrics(get_settings().worker_metrics_port)
+    presence().start()
     sweeper().start()
     maintenance().start()
     query_server().start()
@@ -139,6 +150,8 @@ def _return_jobs(**_: object) -> None:
 
 @worker_shutdown.connect
 def _close(**_: object) -> None:
+    presence().close()
+    report_end(runtime())
     sweeper().close()
     maintenance().close()
     query_server().close()

@@ -1,18 +1,33 @@
-"""Give each worker process of a machine a GPU of its own, by locks in the data folder that the workers share."""
+"""Kind of a worker, and a GPU of its own for each worker process of a machine, by locks in the data folder that the workers share."""
 
 from __future__ import annotations
 
 import fcntl
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import structlog
+
+from app.db.scheduling import WorkerKind
 
 DEVICES = Path("/dev")
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 log = structlog.get_logger(__name__)
+
+
+def worker_kind(device: str, environment: Mapping[str, str], devices: Path = DEVICES) -> WorkerKind:
+    """`gpu` for a worker that computes on one.
+
+    Parameters
+    ----------
+    device : IIS_DEVICE; with `auto`, whether there is a GPU that CUDA_VISIBLE_DEVICES does not hide decides
+    devices : folder of the device files
+    """
+    if device == "auto":
+        return "gpu" if environment.get(VARIABLE) != "" and _gpus(devices) else "cpu"
+    return "gpu" if device == "cuda" else "cpu"
 
 
 def take_gpu(folder: Path, environment: MutableMapping[str, str], devices: Path = DEVICES) -> int | None:
@@ -31,7 +46,7 @@ def take_gpu(folder: Path, environment: MutableMapping[str, str], devices: Path 
     -------
     CUDA's number of the GPU; None if none was chosen
     """
-    gpus = sorted(int(found[1]) for path in devices.glob("nvidia*") if (found := re.fullmatch(r"nvidia(\d+)", path.name)))
+    gpus = _gpus(devices)
     if VARIABLE in environment or len(gpus) < 2:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +64,11 @@ def take_gpu(folder: Path, environment: MutableMapping[str, str], devices: Path 
         return number
     log.warning("gpus_taken", gpus=len(gpus))
     return None
+
+
+def _gpus(devices: Path) -> list[int]:
+    """Numbers of the device files."""
+    return sorted(int(found[1]) for path in devices.glob("nvidia*") if (found := re.fullmatch(r"nvidia(\d+)", path.name)))
 
 
 _held: list[object] = []

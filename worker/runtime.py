@@ -10,15 +10,18 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
 from psycopg.sql import SQL
 from sqlalchemy import Engine, event
 
+from app.db.scheduling import WorkerKind
 from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
 from app.storage import ArtifactStore, open_store
+from worker.gpu_assignment import worker_kind
 from worker.sandbox.process import ChildProcess, Stop
 from worker.sandbox.resource_limits import ResourceLimits
 from worker.sandbox.scratch_folders import LockedFolder
@@ -40,6 +43,11 @@ class Runtime:
     _of_thread: threading.local = field(default_factory=threading.local)
     _not_helped: dict[str, float] = field(default_factory=dict[str, float])  # job -> end of the pause, on the monotonic clock
     shutting_down: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def kind(self) -> WorkerKind:
+        """Whether jobs compute on a GPU here."""
+        return worker_kind(self.settings.device, os.environ)
 
     @property
     def work_folder(self) -> Path:

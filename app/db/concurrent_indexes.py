@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 
-def create_index(name: str, table: str, *columns: str, where: str | None = None, method: str = "btree") -> None:
+def create_index(name: str, table: str, *columns: str, where: str | None = None, method: str = "btree", options: str | None = None) -> None:
     """Build an index; one of that name that an interrupted migration left unfinished is replaced.
 
     Parameters
@@ -17,12 +17,14 @@ def create_index(name: str, table: str, *columns: str, where: str | None = None,
     columns : names of columns, or expressions in parentheses
     where : condition of a partial index
     method : access method, such as gin
+    options : storage parameters
     """
+    storage = f" WITH ({options})" if options is not None else ""
     condition = f" WHERE {where}" if where is not None else ""
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")  # it waits for running transactions, and blocks none
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({', '.join(columns)}){condition}")
+        op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({', '.join(columns)}){storage}{condition}")
         op.execute("RESET lock_timeout")
 
 

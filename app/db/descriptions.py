@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, literal_column, or_, text
+from sqlalchemy import ColumnElement, Index, Text, cast, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,11 +24,20 @@ class Described:
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=text("'{}'"))
     user_metadata: Mapped[Json] = mapped_column(default=dict, server_default=text("'{}'"))  # `metadata` of the API; text by key
 
-    @classmethod
-    def searched_names(cls) -> Sequence[Any]:
-        """Columns that a search by name reads."""
-        table: type[Any] = cls
-        return (table.name,)
+
+def name_order(table: str) -> str:
+    """SQL that lists are sorted by: the name without regard to case; empty without a name."""
+    return f"lower(COALESCE({table}.name, ''::text))"
+
+
+def name_index(table: str) -> Index:
+    """Index of the lists that are sorted by `name_order`."""
+    return Index(f"ix_{table}_owner_id_name", "owner_id", text("lower(COALESCE(name, ''::text))"), "id")
+
+
+def has_part(name: Any, part: str) -> ColumnElement[bool]:
+    """SQL condition: a name contains `part`, in any case."""
+    return name.icontains(part, autoescape=True)
 
 
 @dataclass(frozen=True)
@@ -48,5 +57,5 @@ class DescriptionFilters:
             pairs = (cast({key: value}, JSONB) for key, value in self.metadata)
             found += [*(table.user_metadata.contains(pair) for pair in pairs), literal_column(HAS_METADATA)]
         if self.name_contains is not None:
-            found.append(or_(*(name.icontains(self.name_contains, autoescape=True) for name in table.searched_names())))
+            found.append(has_part(table.name, self.name_contains))
         return found

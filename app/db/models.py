@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, sel
 from sqlalchemy.orm import Mapped, column_property, mapped_column, query_expression
 
 from app.db.base import Base, Json, created_at_column
-from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described
+from app.db.descriptions import HAS_METADATA, HAS_TAGS, Described, name_index
 from app.db.tables.owner_tables import ApiKey, Owner, RetiredSecret
 from app.db.tables.result_tables import (
     Concept,
@@ -27,7 +26,7 @@ from app.db.tables.result_tables import (
 )
 from app.db.tables.share_tables import Share
 from app.db.tables.study_tables import Study, StudyCell
-from app.db.tables.task_tables import JobTask
+from app.db.tables.task_tables import JobTask, Worker
 from app.db.tables.webhook_tables import Webhook, WebhookDelivery
 from app.traces import current_traceparent
 from iis_schemas.names import FINISHED_STATES, JOB_KINDS, JOB_STATES
@@ -70,14 +69,19 @@ __all__ = [
     "UploadPart",
     "Webhook",
     "WebhookDelivery",
+    "Worker",
 ]
 PUBLIC_JOB_KINDS = JOB_KINDS
 INTERNAL_JOB_KINDS = ("check_model", "check_dataset", "check_concept_set")
 # In the words of the index ix_jobs_queued, without which PostgreSQL does not use it.
 QUEUED = "state = 'queued'"
 IS_NO_VALIDATION = "(\"left\"(kind, 6) <> 'check_'::text)"
-# Succeeded score jobs whose worker, of an earlier version, wrote no summary.
-UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND summary IS NULL"
+# Succeeded score jobs whose worker, of an earlier version, wrote no summary or no board.
+UNSUMMARISED = "kind = 'score' AND state = 'succeeded' AND (summary IS NULL OR board IS NULL)"
+# Kind of worker that a queued job wants, by a function of migration 0024; `any` where either may be faster.
+JOB_WANTS = "job_wants(kind, model_id, spec)"
+# Jobs of leaderboards; in the words of the index ix_jobs_board.
+ON_A_BOARD = "jobs.board <> ''::text"
 # IIS of a job, by which lists are sorted; jobs without one are lowest. In the words of the index ix_jobs_owner_id_iis.
 IIS_ORDER = "COALESCE((summary ->> 'iis'::text)::double precision, '-Infinity'::double precision)"
 
@@ -137,6 +141,7 @@ class Model(Described, Base):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
         CheckConstraint("role IN ('backbone', 'vlm')", name="role"),
+        name_index("models"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # mdl_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
@@ -165,7 +170,7 @@ class Model(Described, Base):
 
 class Dataset(Described, Base):
     __tablename__ = "datasets"
-    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),)
+    __table_args__ = (CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"), name_index("datasets"))
     id: Mapped[str] = mapped_column(primary_key=True)  # dst_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str]
@@ -224,6 +229,13 @@ class Job(Described, Base):
         Index("ix_jobs_owner_id_claimed_at", "owner_id", "claimed_at"),  # round-robin over owners
         Index("ix_jobs_owner_id_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running', 'canceling')")),
         Index("ix_jobs_owner_id_iis", "owner_id", text(IIS_ORDER), "id"),
+        Index("ix_jobs_board", "owner_id", "board", "dataset_id", "model_id", postgresql_where=text("board <> ''::text")),
+        # Lists by a state or a kind that few of an owner's jobs have.
+        Index("ix_jobs_owner_id_unsuccessful", "owner_id", "state", "id", postgresql_where=text("state IN ('failed', 'canceled')")),
+        Index("ix_jobs_owner_id_other_kind", "owner_id", "kind", "id", postgresql_where=text("kind <> 'score'::text")),
+        Index(  # by a function of migration 0024; without a list of pending entries, which searches would read
+            "ix_jobs_name_ngrams", text("name_ngrams(name, 1)"), postgresql_using="gin", postgresql_with={"fastupdate": "off"}
+        ),
         Index("ix_jobs_tags", "tags", postgresql_using="gin", postgresql_where=text(HAS_TAGS)),
         Index(
             "ix_jobs_user_metadata",
@@ -236,6 +248,10 @@ class Job(Described, Base):
         Index("ix_jobs_unsummarised", "id", postgresql_where=text(UNSUMMARISED)),
         # The first job of each owner with queued jobs (app.db.scheduling).
         Index("ix_jobs_queued", "owner_id", text(IS_NO_VALIDATION), "queued_at", "id", postgresql_where=text(QUEUED)),
+        Index(
+            *("ix_jobs_queued_wants", "owner_id", text(JOB_WANTS), text(IS_NO_VALIDATION), "queued_at", "id"),
+            postgresql_where=text(QUEUED),
+        ),
         # Retention (app.db.retention), and the jobs that explain a job (app.db.job_deletion).
         Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_jobs_explained", text("(spec ->> 'job'::text)"), postgresql_where=text("kind = 'explain'")),
@@ -280,6 +296,8 @@ class Job(Described, Base):
     # Numbers of the results of explain and finetune jobs that lists show; null where not asked for (app.jobs.repository).
     batch_summary: Mapped[Json | None] = query_expression()
     finetune_numbers: Mapped[Json | None] = query_expression()
+    # Digest of the settings that a leaderboard compares, empty for a job on none; null until a score has succeeded.
+    board: Mapped[str | None]
     request_id: Mapped[str | None]  # of the request that created it
     traceparent: Mapped[str | None] = mapped_column(default=current_traceparent)  # of that request's span (app.traces)
     deadline_seconds: Mapped[float]  # limit of the running time over all attempts
@@ -292,11 +310,6 @@ class Job(Described, Base):
     stage_usage: Mapped[Json | None]  # device, peaks of memory and bytes by stage, over all attempts; null until the job has ended
     canceling_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-
-    @classmethod
-    def searched_names(cls) -> Sequence[Any]:
-        """Of the job, its model and its data set: the names that lists show."""
-        return (cls.name, cls.model_name, cls.dataset_name)
 
 
 class JobEvent(Base):

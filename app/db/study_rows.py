@@ -6,6 +6,7 @@ import json
 import typing
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Double, Integer, Text, cast, column, func, literal, select
@@ -134,6 +135,7 @@ def is_near_chance(numbers: dict[str, Any]) -> bool:
     return numbers["iis"] is None or numbers["accuracy_low"] <= numbers["chance"]
 
 
+@cache
 def reported() -> tuple[LateralFromClause, list[ColumnElement[Any]]]:
     """Lateral table that unpacks each report once, to join with results, and its columns labelled as in `REPORTED`."""
     parts = (

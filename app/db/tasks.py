@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app.db.job_events import insert_event
 from app.db.models import Job, JobTask, Json
+from app.db.scheduling import WorkerKind, takes
 from app.db.transitions import LeaseLost
 
 ALIVE = ("running", "queued")
@@ -42,11 +43,18 @@ class ClaimedTask:
     traceparent: str | None = None
 
 
-def plan(session: Session, job_id: str, stage: str, digest: str, tasks: Sequence[tuple[Json, int]]) -> None:
-    """Insert the tasks of a stage, (spec, units) each; tasks of another plan for it are deleted. Call it under the job's lease."""
+def plan(
+    session: Session, job_id: str, stage: str, digest: str, tasks: Sequence[tuple[Json, int]], wants: WorkerKind | None = None
+) -> None:
+    """Insert the tasks of a stage, (spec, units) each; tasks of another plan for it are deleted. Call it under the job's lease.
+
+    Parameters
+    ----------
+    wants : kind of worker that computes them while one is alive; None for any
+    """
     session.execute(delete(JobTask).where(JobTask.job_id == job_id, JobTask.stage == stage, JobTask.plan != digest))
     rows = [
-        {"job_id": job_id, "stage": stage, "plan": digest, "number": number, "spec": spec, "units": units}
+        {"job_id": job_id, "stage": stage, "plan": digest, "number": number, "spec": spec, "units": units, "wants": wants}
         for number, (spec, units) in enumerate(tasks)
     ]
     if rows:
@@ -66,32 +74,37 @@ def claim_own(session: Session, job_id: str, digest: str, worker: str, token: st
     return _claim(session, _first(JobTask.job_id == job_id, JobTask.plan == digest), worker, token, lease_seconds)
 
 
-def claim(session: Session, worker: str, lease_seconds: float, *, without: Collection[str] = ()) -> ClaimedTask | None:
+def claim(
+    session: Session, worker: str, lease_seconds: float, *, kind: WorkerKind = "cpu", without: Collection[str] = ()
+) -> ClaimedTask | None:
     """Claim a task of any running job; None where none is queued.
 
     Owners take turns: the job is one of the owner for whom the fewest tasks run, and the oldest of these.
 
     Parameters
     ----------
+    kind : of the worker
     without : jobs to leave to other workers
     """
-    job_id = next_job(session, without=without)
+    job_id = next_job(session, kind=kind, without=without)
     if job_id is None:
         return None
-    return _claim(session, _first(JobTask.job_id == job_id), worker, secrets.token_hex(16), lease_seconds)
+    return _claim(session, _first(JobTask.job_id == job_id, takes(JobTask.wants, kind)), worker, secrets.token_hex(16), lease_seconds)
 
 
-def claim_of(session: Session, job_id: str, worker: str, lease_seconds: float, *, without: Collection[str] = ()) -> ClaimedTask | None:
+def claim_of(
+    session: Session, job_id: str, worker: str, lease_seconds: float, *, kind: WorkerKind = "cpu", without: Collection[str] = ()
+) -> ClaimedTask | None:
     """Claim a task of this job if `claim` would choose it."""
-    if next_job(session, without=without) != job_id:
+    if next_job(session, kind=kind, without=without) != job_id:
         return None
-    return _claim(session, _first(JobTask.job_id == job_id), worker, secrets.token_hex(16), lease_seconds)
+    return _claim(session, _first(JobTask.job_id == job_id, takes(JobTask.wants, kind)), worker, secrets.token_hex(16), lease_seconds)
 
 
-def next_job(session: Session, *, without: Collection[str] = ()) -> str | None:
-    """Id of the running job whose task another worker takes next."""
+def next_job(session: Session, *, kind: WorkerKind = "cpu", without: Collection[str] = ()) -> str | None:
+    """Id of the running job whose task another worker of this kind takes next."""
     task, other, busy = aliased(JobTask), aliased(Job), aliased(JobTask)
-    waiting = select(task.id).where(task.state == "queued", task.job_id == Job.id)
+    waiting = select(task.id).where(task.state == "queued", task.job_id == Job.id, takes(task.wants, kind))
     of_owner = (
         select(func.count())
         .select_from(busy)

@@ -26,6 +26,8 @@ from app.http.scopes import needed_scopes, require_scopes
 from app.http.share_access import ShareRow, require_shared, require_unexpired, token_digest, token_in
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+CONFIRMING_ROUTES = frozenset({("GET", "/v1/jobs/{job_id}")})
+"""Routes whose own query confirms a known key (`app.http.key_confirmation`), so that a poll costs one query."""
 UNKNOWN = "This API key is unknown or was revoked."
 
 
@@ -97,27 +99,37 @@ def authenticate(session: Session, authorization: str | None, api_key_secret: st
         If the key is missing, unknown, revoked or expired, or its secret was replaced.
     """
     digest = _digest(authorization, api_key_secret)
-    return _owner(find_keys(session.connection(), [digest]).get(digest))
+    return require_valid(find_keys(session.connection(), [digest]).get(digest))
 
 
-async def authenticate_request(request: Request, authorization: str | None) -> Owner:
+async def authenticate_request(request: Request, authorization: str | None, *, confirmed_by_route: bool = False) -> Owner:
     """Find the owner of the API key in an Authorization header; a made-up key costs no query.
+
+    Parameters
+    ----------
+    confirmed_by_route : whether a key that an earlier request found valid costs no query here either
 
     Raises
     ------
     Unauthorized
         As `authenticate`.
     """
-    keys = _known_keys(request)
+    keys = known_keys_of(request)
     digest = _digest(authorization, settings_of(request).api_key_secret)
     if (refusal := keys.refusal(digest)) is not None:
         raise Unauthorized(refusal.detail, code=refusal.code)
+    known = keys.known_row(digest) if confirmed_by_route else None
+    if known is not None and not known.use_is_outdated and known.retired_at is None:
+        request.state.unconfirmed_digest = digest
+        return require_valid(known)
+    row = await keys.find(digest)
     try:
-        owner = _owner(await keys.find(digest))
+        owner = require_valid(row)
     except Unauthorized as error:
         keys.refuse(digest, error)
         raise
-    keys.remember(digest, owner.owner_id)
+    if row is not None:
+        keys.remember(digest, owner.owner_id, row)
     return owner
 
 
@@ -137,9 +149,10 @@ async def owner_of(request: Request) -> Owner:
     token = token_in(request.headers.get("authorization"))
     if token is not None:
         return await _visitor(request, token)
-    owner = await authenticate_request(request, authorization_of(request))
+    route = request.method, request.scope["route"].path
+    owner = await authenticate_request(request, authorization_of(request), confirmed_by_route=route in CONFIRMING_ROUTES)
     request.state.authenticated_owner_id = owner.owner_id  # for app.rate_limits
-    require_scopes(owner.scopes, needed_scopes(request.method, request.scope["route"].path))
+    require_scopes(owner.scopes, needed_scopes(*route))
     if not admitted_of(request).count_as_owner(owner.owner_id):
         raise over_capacity()
     return owner
@@ -171,7 +184,14 @@ def _digest(authorization: str | None, api_key_secret: str) -> str:
     return digest_of(secret, api_key_secret)
 
 
-def _owner(key: KeyRow | None) -> Owner:
+def require_valid(key: KeyRow | None) -> Owner:
+    """Owner of a key.
+
+    Raises
+    ------
+    Unauthorized
+        If the key is unknown, revoked or expired, or its secret was replaced.
+    """
     now = datetime.now(UTC)
     if key is None:
         raise Unauthorized(UNKNOWN)
@@ -198,7 +218,8 @@ def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d at %H:%M UTC}"
 
 
-def _known_keys(request: Request) -> KnownKeys[KeyRow]:
+def known_keys_of(request: Request) -> KnownKeys[KeyRow]:
+    """API keys that this process has looked up."""
     return cast("KnownKeys[KeyRow]", request.app.state.known_keys)
 
 

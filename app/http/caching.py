@@ -1,7 +1,8 @@
-"""HTTP caching (strong ETags, 304 Not Modified) and long polling (`Prefer: wait=N`)."""
+"""HTTP caching (ETags, 304 Not Modified), compression, and long polling (`Prefer: wait=N`)."""
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -17,6 +18,9 @@ from app.http.admission.admitted import Admitted
 MAX_WAIT_SECONDS = 60
 MIN_POLL_SECONDS = 0.1
 MAX_POLL_SECONDS = 2.0
+COMPRESSED_BYTES_MIN = 4096  # smaller answers, such as most polls, fit into a few packets
+COMPRESSED_TYPES = ("application/json", "text/csv")
+COMPRESSION_LEVEL = 4
 
 Value = TypeVar("Value")
 
@@ -41,7 +45,7 @@ def respond(
     immutable: bool = False,
     retry_after_seconds: int | None = None,
 ) -> Response:
-    """Response to a GET with its ETag; 304 without a body if If-None-Match contains the ETag.
+    """Response to a GET with its ETag; 304 without a body if If-None-Match contains the ETag. Large text is compressed with gzip.
 
     Parameters
     ----------
@@ -55,9 +59,21 @@ def respond(
     fields["Cache-Control"] = "private, max-age=86400, immutable" if immutable else "private, no-cache"
     if retry_after_seconds is not None:
         fields["Retry-After"] = str(retry_after_seconds)
+    compressible = len(content) >= COMPRESSED_BYTES_MIN and media_type.startswith(COMPRESSED_TYPES)
+    if compressible:
+        fields["Vary"] = ", ".join(filter(None, (fields.get("Vary"), "Accept-Encoding")))
     if matches(request, etag):
         return Response(status_code=304, headers=fields)
+    if compressible and accepts_gzip(request):
+        content = gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
+        fields |= {"Content-Encoding": "gzip", "ETag": f"W/{etag}"}  # weak: of the same content in other bytes
     return Response(content, media_type=media_type, headers=fields)
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether Accept-Encoding names gzip, and not with weight 0."""
+    found = re.search(r"(?:^|[,\s])gzip\s*(?:;\s*q=([0-9.]+))?\s*(?:,|$)", request.headers.get("accept-encoding", ""))
+    return found is not None and found[1] not in ("0", "0.", "0.0", "0.00", "0.000")
 
 
 async def _wait_seconds(

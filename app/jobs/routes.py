@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.db.models import Job
 from app.errors import Conflict
 from app.http.admission.admitted import admitted_of
 from app.http.auth import OwnerDep
 from app.http.caching import WaitSeconds, respond
 from app.http.dependencies import FactoryDep, SessionDep, SettingsDep
 from app.http.idempotency import IdempotentRoute
+from app.http.key_confirmation import unconfirmed_key
 from app.http.listing import ScoredList, listed_page
 from app.http.pagination import ID_PATTERN, Page
 from app.http.problems import CREATION_RESPONSES, RESOURCE_RESPONSES, problem_responses
@@ -66,7 +68,7 @@ def get_job(
 
     With `Prefer: wait=N` the answer comes when the job has finished, or after N seconds.
     """
-    view = full_view_of(JobRepository(session, owner.owner_id).get(job_id))
+    view = full_view_of(_read(request, JobRepository(session, owner.owner_id), job_id))
     (view,) = expand_jobs(session, owner.owner_id, [view], expand)
     if not wait_seconds:
         return _shown(request, view)
@@ -109,6 +111,23 @@ def delete_job(job_id: str, session: SessionDep, settings: SettingsDep, owner: O
     Refused while a study, an explanation or another job needs it. A model that the job trained stays.
     """
     deletion.delete_job(session, owner.owner_id, job_id, settings)
+
+
+def _read(request: Request, jobs: JobRepository, job_id: str) -> Job:
+    """The job, in one query that confirms a known API key too.
+
+    Raises
+    ------
+    Unauthorized, NotFound
+    """
+    key = unconfirmed_key(request)
+    if key is None:
+        return jobs.get(job_id)
+    job = jobs.find_if(job_id, key.is_valid)
+    if job is None:
+        key.require(jobs.session)
+        return jobs.get(job_id)
+    return job
 
 
 def _shown(request: Request, view: AnyJobView, headers: dict[str, str] | None = None) -> Response:

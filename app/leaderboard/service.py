@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from app.db.study_rows import ACCURACY, REPORTED, is_near_chance, library_labels
+from app.db.study_rows import ACCURACY, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
 from iis_schemas.fields import Elements, ElementsView
@@ -36,12 +36,12 @@ def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None)
     asked : values of fields of `BoardView`; None for any value
     """
     scores = LeaderboardRepository(session, owner_id)
-    boards, libraries = _boards(scores)
+    boards, digests = _boards(scores)
     given = {name: value for name, value in asked.items() if value is not None}
     wanted = given | ({"dataset": scores.shown_dataset(str(given["dataset"]))} if "dataset" in given else {})
     fitting = [board for board in boards if all(getattr(board, name) == value for name, value in wanted.items())]
     board = fitting[0] if fitting else None
-    entries = _entries(scores, board, libraries[board.board]) if board is not None else []
+    entries = _entries(scores, board, digests[board.board]) if board is not None else []
     notes = [
         TIES,
         *([BEST_OF] if any(one.jobs > 1 for one in entries) else []),
@@ -51,19 +51,19 @@ def read_leaderboard(session: Session, owner_id: str, **asked: str | int | None)
     return LeaderboardView(board=board, data=entries, boards=boards, notes=notes if entries else [], links=links)
 
 
-def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, dict[str, Any]]]:
-    """All boards, most models first, and the library of each by its identifier."""
+def _boards(scores: LeaderboardRepository) -> tuple[list[BoardView], dict[str, list[str]]]:
+    """All boards, most models first, and the digests of jobs on each by its identifier."""
     models: dict[str, set[str]] = {}
     described: dict[str, dict[str, Any]] = {}
-    libraries: dict[str, dict[str, Any]] = {}
-    for dataset, name, ids, *asked in scores.settings():
+    digests: dict[str, list[str]] = {}
+    for dataset, name, digest, ids, *asked in scores.settings():
         setting = _setting(*asked)
         board = _identifier(dataset, setting)
         models.setdefault(board, set()).update(ids)
-        libraries[board] = setting["library"]
+        digests.setdefault(board, []).append(digest)
         described[board] = {"dataset": dataset, "dataset_name": name, **_description(setting)}
     views = [BoardView(board=board, models=len(models[board]), **fields) for board, fields in described.items()]
-    return sorted(views, key=_place), libraries
+    return sorted(views, key=_place), digests
 
 
 def _place(view: BoardView) -> tuple[int | str, ...]:
@@ -125,19 +125,20 @@ def _description(setting: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entries(scores: LeaderboardRepository, board: BoardView, library: dict[str, Any]) -> list[EntryView]:
+def _entries(scores: LeaderboardRepository, board: BoardView, digests: list[str]) -> list[EntryView]:
     best: dict[str, dict[str, Any]] = {}
     counted: Counter[str] = Counter()
-    for job_id, model, name, deleted, *row in scores.scores(board.dataset, library):
-        asked, numbers = row[: -len(REPORTED)], dict(zip(REPORTED, row[-len(REPORTED) :], strict=True))
-        if _identifier(board.dataset, _setting(*asked, edition=numbers["edition"], quantity=numbers["quantity"])) != board.board:
-            continue
+    for job_id, model, *row in scores.scores(board.dataset, digests):
         counted[model] += 1
-        entry = {"job": job_id, "model": model, "name": name, **numbers}
-        entry["near_chance"] = is_near_chance(entry)
-        entry["links"] = {"job": f"/v1/jobs/{job_id}", **({} if deleted else {"model": f"/v1/models/{model}"})}
+        numbers: dict[str, Any] = dict(zip(("verdict", "iis", "accuracy_low", "chance"), row, strict=True))
+        entry = {"job": job_id, "model": model, "iis": numbers["iis"], "near_chance": is_near_chance(numbers)}
         if model not in best or _merit(entry) > _merit(best[model]):
             best[model] = entry
+    summaries, models = scores.summaries([entry["job"] for entry in best.values()]), scores.models(list(best))
+    for model, entry in best.items():
+        name, deleted = models[model]
+        entry.update(summaries[entry["job"]], name=name)
+        entry["links"] = {"job": f"/v1/jobs/{entry['job']}", **({} if deleted else {"model": f"/v1/models/{model}"})}
     ordered = sorted(best.values(), key=_merit, reverse=True)
     ranked = [entry for entry in ordered if not entry["near_chance"]]
     places = ranks([_interval(entry) for entry in ranked])

@@ -81,7 +81,7 @@ async def get_study(
     if wait_seconds and view.state == "running":
         view = await poll(admitted_of(request), session, read, lambda seen: seen.state == "finished", wait_seconds)
     headers = {"Preference-Applied": f"wait={wait_seconds:.0f}"} if wait_seconds else {}
-    return respond(request, view, headers={**headers, **_retry_after(view)})
+    return await run_in_threadpool(respond, request, view, headers={**headers, **_retry_after(view)})
 
 
 @router.post("/{study_id}/extend", response_model=StudyView, responses=CREATION_RESPONSES)

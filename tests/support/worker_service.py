@@ -190,6 +190,12 @@ class Service:
     def frozen_compute(self) -> Generator[psutil.Process]:
         """The warm child process, suspended, so that a stage does not end by itself."""
         assert self.run(self.add_check()) == "succeeded"
+        with self.suspended_compute() as process:
+            yield process
+
+    @contextmanager
+    def suspended_compute(self) -> Generator[psutil.Process]:
+        """The warm child process as it runs, suspended."""
         assert self.compute.pid is not None
         process = psutil.Process(self.compute.pid)
         process.suspend()

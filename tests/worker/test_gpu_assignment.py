@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.gpu_assignment import VARIABLE, take_gpu
+from worker.gpu_assignment import VARIABLE, take_gpu, worker_kind
 
 SCRIPT = """
 import sys
@@ -54,3 +54,15 @@ def test_a_given_choice_and_a_single_gpu_stay_as_they_are(devices: Path, tmp_pat
     alone: dict[str, str] = {}
     assert take_gpu(tmp_path / "gpus", alone, devices) is None
     assert alone == {}
+
+
+@pytest.mark.parametrize(
+    ("device", "environment", "kind"),
+    [("auto", {}, "gpu"), ("auto", {VARIABLE: "1"}, "gpu"), ("auto", {VARIABLE: ""}, "cpu"), ("cpu", {}, "cpu"), ("cuda", {}, "gpu")],
+)
+def test_the_kind_of_a_worker_follows_from_its_device(device: str, environment: dict[str, str], kind: str, devices: Path) -> None:
+    assert worker_kind(device, environment, devices) == kind
+
+
+def test_without_device_files_a_worker_computes_on_the_cpu(tmp_path: Path) -> None:
+    assert (worker_kind("auto", {}, tmp_path), worker_kind("cuda", {}, tmp_path)) == ("cpu", "gpu")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -35,8 +34,7 @@ def run_explain(attempt: Attempt) -> None:
     archive = None if job.spec["upload"] is None else attempt.rows.uploads[job.spec["upload"]]
     stages = explain_stages(job.spec, scored, model, archive and archive.sha256)
     list_stages(attempt, (stages, attempt.workspace))
-    further: dict[str, FetchSource] = {"concepts": partial(_write_concepts, scored.concepts)}
-    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, further).fetch)
+    pipeline = Pipeline(attempt, stages, given=given, fetch=Sources(attempt, explain_sources(attempt)).fetch)
     pipeline.run()
     summary = read_json(pipeline.file(SUMMARY))
     files = {f"{name}_sha256": pipeline.sha256(file) for name, file in (("jsonl", ROWS), ("parquet", TABLE), ("offsets", OFFSETS))}
@@ -95,11 +93,28 @@ def explain_stages(spec: Json, scored: ScoredJob, model: Model | None, archive_s
     concepts = artifact_key(concepts=scored.concepts)
     key = stage_key("explain_rows", predictors=scored.predictors_key, images=images_key, concepts=concepts, **choices)
     arguments = {**choices, "tested": file == TEST_SET}
-    return [*before, Stage("explain_rows", key, (PREDICTORS, file), ROW_FILES, arguments=arguments, sources=("concepts",))]
+    rows = Stage(
+        "explain_rows",
+        key,
+        (PREDICTORS, file),
+        ROW_FILES,
+        arguments=arguments,
+        sources=("concepts",),
+        sharded=True,
+        divisible=True,
+        on_cpu=True,
+    )
+    return [*before, rows]
 
 
-def _write_concepts(concepts: list[list[str | None]], folder: Path) -> None:
-    (folder / CONCEPT_NAMES).write_text(json.dumps(concepts))
+def explain_sources(attempt: Attempt) -> dict[str, FetchSource]:
+    """Sources of explain jobs beside those of all jobs."""
+
+    def write_concepts(folder: Path) -> None:
+        concepts = attempt.write(lambda session: _read_concepts(session, attempt.rows.job.spec["job"]))
+        (folder / CONCEPT_NAMES).write_text(json.dumps(concepts))
+
+    return {"concepts": write_concepts}
 
 
 def _read_scored_job(session: Session, attempt: Attempt, job: Job) -> ScoredJob:
@@ -109,6 +124,11 @@ def _read_scored_job(session: Session, attempt: Attempt, job: Job) -> ScoredJob:
     stored = attempt.artifacts.find(session, [predictor.predictors_key, predictor.tested_key]) if predictor is not None else {}
     if predictor is None or len(stored) < 2:
         raise StageRefused("artifact_gone", f"The artifacts of job {scored_id} are no longer stored; submit that job again.", "job")
+    return ScoredJob(predictor.predictors_key, predictor.tested_key, _read_concepts(session, scored_id))
+
+
+def _read_concepts(session: Session, scored_id: str) -> list[list[str | None]]:
+    """[[label, origin], …] of a scored job's library."""
     library = select(Result.library_id).where(Result.job_id == scored_id).scalar_subquery()
     named = select(Concept.label, Concept.origin).where(Concept.library_id == library).order_by(Concept.index)
-    return ScoredJob(predictor.predictors_key, predictor.tested_key, [[label, origin] for label, origin in session.execute(named)])
+    return [[label, origin] for label, origin in session.execute(named)]

@@ -227,6 +227,7 @@ class Pipeline:
             "network": stage.network,
             "shard_folder": stage.shard_folder,
             "of_library": self._workspace.of_library,
+            "inputs": {name: self._keys[name] for name in stage.inputs if name in self._keys},
             "prepare": [{"stage": one.name, "sources": list(one.sources), "network": one.network} for one in before],
         }
         divided = DivisibleStage(
@@ -237,6 +238,7 @@ class Pipeline:
             arguments=arguments,
             network=stage.network,
             workspace=self._workspace,
+            wants="cpu" if stage.on_cpu else self._attempt.runtime.kind,  # processors of another kind round otherwise
             store=lambda name, about: self._shards.store(stage, name, about),
         )
         Division(self._attempt, divided).run()

@@ -55,7 +55,7 @@ def run_queued_jobs(runtime: Runtime) -> None:
 def _next_queued(runtime: Runtime) -> str | None:
     try:
         with runtime.sessions.begin() as session:
-            return next_queued_job(session)
+            return next_queued_job(session, runtime.kind)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise

@@ -28,6 +28,7 @@ class Stage:
     independent : whether other workers may compute the stage while this one computes a neighbour that is independent too
     seeds : curves of so many library seeds that other workers may compute, see `worker.jobs.sharing.seed_tasks`; 0 for other stages
     divisible : whether other workers may compute some of the shards, see `worker.jobs.sharing.division`
+    on_cpu : whether a GPU gains nothing, so that tasks of the stage are for workers without one, and the numbers are the same on both
     run : the training run of the stage. Its shards are epochs: each has an event and replaces the epoch before
     for_others : artifact keys, by file name, of outputs that the stage may write for other jobs
     """
@@ -45,6 +46,7 @@ class Stage:
     independent: bool = False
     seeds: int = 0
     divisible: bool = False
+    on_cpu: bool = False
     part: str | None = None
     run: RunFiles | None = None
     for_others: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import unpack_into
-from worker.stages.explanation_rows import EmbeddedImage, RowBuilder, UnreadableImage, as_utf8
+from worker.stages.explanation_rows import as_utf8
+from worker.stages.explanation_shards import open_rows
 from worker.stages.extraction import ShardReporter
-from worker.stages.files import CONCEPT_NAMES, PREDICTORS, REPRESENTED, SUMMARY, TEST_SET, UNPACKED_FOLDER
+from worker.stages.files import REPRESENTED, SUMMARY, UNPACKED_FOLDER
 from worker.stages.latest import forget, opened
 from worker.stages.reporter import Reporter
 from worker.stages.specs import ModelRequest, open_backbone
 
 if TYPE_CHECKING:
     from iis_engine.features.unlabelled_images import UnlabelledExtraction
-    from iis_engine.scoring.predictor import PredictorFamily
 
-IMAGES_PER_BLOCK = 256
-ROWS_PER_REPORT = 64
 IGNORED_NAMES_LISTED = 100
 
 
@@ -58,75 +54,18 @@ def open_representation(workspace: Path, arguments: JsonObject) -> UnlabelledExt
 
 
 def explain_rows(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:
-    """Stage: explain the prediction for each image -> rows.jsonl, rows.offsets, rows.parquet, summary.json."""
-    from iis_engine.errors import SettingError
-    from iis_engine.explanations.explain import class_label
-    from iis_engine.scoring.predictor import PredictorFamily
+    """Stage: explain the prediction for each image -> rows.jsonl, rows.offsets, rows.parquet, summary.json; reports each finished shard."""
     from worker.stages.explanation_files import ExplanationFiles
 
-    family = PredictorFamily.load(workspace / PREDICTORS)
-    contrast = arguments["contrast"]
-    if family.is_multi_label and contrast is not None:
-        raise SettingError("A contrast needs one class per image, and these data are multi-label; leave it out.", param="contrast")
-    builder = RowBuilder(
-        family.at(arguments["kept"]),
-        None if contrast is None else class_label(family.class_names, contrast, "contrast"),
-        arguments["top"],
-        json.loads((workspace / CONCEPT_NAMES).read_text()),
-    )
-    batch = _test_images(workspace) if arguments["tested"] else _unlabelled_images(workspace, family)
+    shards = open_rows(workspace, arguments)
+    forget()
+    is_short = len(shards.plan) < 2  # and has no shard to resume from
+    shards.compute(progress=reporter.progress if is_short else ShardReporter(workspace / arguments["shard_folder"], reporter).progress)
     with ExplanationFiles(workspace) as files:
-        for done, image in enumerate(batch.images, start=1):
-            files.add(builder.row(image))
-            if done % ROWS_PER_REPORT == 0 or done == batch.count:
-                reporter.progress(done, batch.count)
-    ignored_names = [as_utf8(name) for name in batch.ignored[:IGNORED_NAMES_LISTED]]
-    summary = builder.summary() | {"ignored": len(batch.ignored), "ignored_names": ignored_names}
+        for path in shards.files():
+            files.add(path.read_bytes())
+    ignored = shards.batch.ignored
+    ignored_names = [as_utf8(name) for name in ignored[:IGNORED_NAMES_LISTED]]
+    summary = files.summary() | {"ignored": len(ignored), "ignored_names": ignored_names}
     (workspace / SUMMARY).write_text(json.dumps(summary))
     return {}
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Images to explain, their number, and the names of files that are not images."""
-
-    images: Iterator[EmbeddedImage | UnreadableImage]
-    count: int
-    ignored: Sequence[str]
-
-
-def _test_images(workspace: Path) -> _Batch:
-    """The test images of a scored job, whose activations are stored, so that no forward pass is needed."""
-    from iis_engine.explanations.test_set import TestSet
-
-    test_set = TestSet.load(workspace / TEST_SET)
-
-    def images() -> Iterator[EmbeddedImage]:
-        for index in range(len(test_set)):
-            name = test_set.names[index] if test_set.names else None
-            labels, of_image = test_set.labels_of(index), (test_set.activations[index], test_set.representation(index))
-            single = test_set.label_matrix is None
-            yield EmbeddedImage(index, name, labels[0] if single else None, *of_image, () if single else labels)
-
-    return _Batch(images(), len(test_set), ())
-
-
-def _unlabelled_images(workspace: Path, family: PredictorFamily) -> _Batch:
-    """The images of an archive."""
-    from iis_engine.explanations.explain import prediction_of
-    from iis_engine.features.unlabelled_images import UnlabelledImages
-
-    stored = UnlabelledImages.load(workspace / REPRESENTED)
-
-    def readable() -> Iterator[EmbeddedImage]:
-        for rows, features in zip(stored.rows.split(IMAGES_PER_BLOCK), stored.features.split(IMAGES_PER_BLOCK), strict=True):
-            activations, probabilities = family.library.activations(features), family.baseline_probabilities(features)
-            for row, index in enumerate(rows.tolist()):
-                yield EmbeddedImage(index, stored.names[index], None, activations[row], prediction_of(probabilities[row]))
-
-    def images() -> Iterator[EmbeddedImage | UnreadableImage]:
-        embedded = readable()
-        for index, name in enumerate(stored.names):
-            yield UnreadableImage(index, name, stored.failures[index]) if index in stored.failures else next(embedded)
-
-    return _Batch(images(), len(stored.names), stored.ignored)

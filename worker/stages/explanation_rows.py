@@ -1,4 +1,4 @@
-"""Build the rows of a batch of explanations, one per image, and their summary. `worker.stages.explanation_files` writes them."""
+"""Build the rows of a batch of explanations, one per image. `worker.stages.explanation_files` writes and counts them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class UnreadableImage:
 
 
 class RowBuilder:
-    """Builds rows and counts what their summary reports.
+    """Builds rows.
 
     Parameters
     ----------
@@ -63,14 +63,10 @@ class RowBuilder:
 
     def __init__(self, predictor: Predictor, contrast: int | None, top: int, concepts: Sequence[Sequence[str | None]]) -> None:
         self._predictor, self._contrast, self._top, self._concepts = predictor, contrast, top, concepts
-        self._count = self._failed = self._agreeing = self._labelled = 0
-        self._correct = {"representation": 0, "interpretation": 0}
 
     def row(self, image: EmbeddedImage | UnreadableImage) -> JsonObject:
         """The row of one image, with all fields of `explanation_files.SCHEMA` in their order."""
-        self._count += 1
         if isinstance(image, UnreadableImage):
-            self._failed += 1
             head = {"index": image.index, "name": as_utf8(image.name), "label": None, "error": image.error}
             return head | dict.fromkeys(EXPLANATION_FIELDS) | {"concepts": []}
         name = None if image.name is None else as_utf8(image.name)
@@ -78,12 +74,6 @@ class RowBuilder:
         label = "|".join(names[each] for each in image.labels) or None if image.label is None else names[image.label]
         head = {"index": image.index, "name": name, "label": label, "error": None}
         return head | dict(zip(EXPLANATION_FIELDS, self._explain(image), strict=True))
-
-    def summary(self) -> JsonObject:
-        """Counts, agreement and accuracies over all rows so far."""
-        accuracies = {f"accuracy_{which}": count / self._labelled if self._labelled else None for which, count in self._correct.items()}
-        readable = self._count - self._failed
-        return {"count": self._count, "failed": self._failed, "agreement": self._agreeing / readable, **accuracies}
 
     def _explain(self, image: EmbeddedImage) -> tuple[object, ...]:
         """Values of `EXPLANATION_FIELDS`."""
@@ -101,15 +91,13 @@ class RowBuilder:
         largest = sorted(
             [*contributions["supporting"], *contributions["opposing"]], key=lambda contribution: -abs(contribution["contribution"])
         )
-        agree = representation.label == prediction.label
-        self._agreeing += agree
         return (
             names[representation.label],
             representation.probability,
             names[prediction.label],
             prediction.probability,
-            agree,
-            *self._compare(image.label, representation.label, prediction.label),
+            representation.label == prediction.label,
+            *_compare(image.label, representation.label, prediction.label),
             None if contrast is None else names[contrast],
             explanation.logit,
             explanation.bias,
@@ -118,15 +106,6 @@ class RowBuilder:
             contributions["remaining"],
             self._counterfactual(explanation),
         )
-
-    def _compare(self, label: int | None, representation: int, interpretation: int) -> tuple[bool | None, bool | None]:
-        """Whether each prediction is correct, None without a label."""
-        if label is None:
-            return None, None
-        self._labelled += 1
-        self._correct["representation"] += representation == label
-        self._correct["interpretation"] += interpretation == label
-        return representation == label, interpretation == label
 
     def _named(self, contribution: JsonObject) -> JsonObject:
         label, origin = self._concepts[contribution["concept"]]
@@ -138,6 +117,11 @@ class RowBuilder:
             return None
         removed = [{"concept": one["concept"], "label": self._concepts[one["concept"]][0]} | one for one in found["removed"]]
         return {"removed": removed, "class": found["class"], "probability": found["probability"]}
+
+
+def _compare(label: int | None, representation: int, interpretation: int) -> tuple[bool | None, bool | None]:
+    """Whether each prediction is correct, None without a label."""
+    return (None, None) if label is None else (representation == label, interpretation == label)
 
 
 def as_utf8(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.datasets import open_images, open_unchanged_features, read_images
-from worker.stages.files import FEATURES
+from worker.stages.files import FEATURES, SHARD_SUFFIXES
 from worker.stages.latest import forget, opened
 from worker.stages.reporter import Reporter
 from worker.stages.specs import DatasetRequest, ModelRequest, element_spec, open_backbone
@@ -55,7 +55,7 @@ class ShardReporter:
         self._reported |= new
 
     def _complete(self) -> set[str]:
-        return {path.name for path in self.folder.glob("*.safetensors")}
+        return {path.name for path in self.folder.iterdir() if path.suffix in SHARD_SUFFIXES}
 
 
 def materialise(workspace: Path, arguments: JsonObject, reporter: Reporter) -> JsonObject:

@@ -76,4 +76,5 @@ class RunFiles:
         return f"{what}-{self.arm}-{self.seed}.{suffix}"
 
 
+SHARD_SUFFIXES = (".safetensors", ".jsonl")  # of finished shards: features, and rows of explanations
 READING = "dataset.json"  # result of reading the images, so that later jobs need not decode them all again

@@ -4,39 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from worker.sandbox.messages import JsonObject
 from worker.stages.batch_explanation import open_representation
+from worker.stages.explanation_shards import open_rows
 from worker.stages.extraction import ShardReporter, open_extraction
 from worker.stages.reporter import Reporter
 from worker.stages.text import open_embedding
 
 if TYPE_CHECKING:
-    from iis_engine.features.shards import ShardPlan
     from iis_engine.progress import ProgressCallback
 
 
-class Shards(Protocol):
+class Planned(Protocol):
+    """One shard of a plan."""
+
+    @property
+    def file_name(self) -> str: ...
+
+
+Shard = TypeVar("Shard", bound=Planned)
+
+
+class Shards(Protocol[Shard]):
     """Shards of one stage: `iis_engine.features.extraction.Extraction`, for example."""
 
     @property
-    def plan(self) -> Sequence[ShardPlan]: ...
+    def plan(self) -> Sequence[Shard]: ...
 
     @property
     def shard_size(self) -> int: ...
 
-    def units(self, planned: ShardPlan) -> int: ...
+    def units(self, planned: Shard) -> int: ...
 
-    def missing(self) -> Sequence[ShardPlan]: ...
+    def missing(self) -> Sequence[Shard]: ...
 
     def compute(self, names: Collection[str] | None = None, *, progress: ProgressCallback) -> None: ...
 
 
-OPENERS: dict[str, Callable[[Path, JsonObject], Shards]] = {
+OPENERS: dict[str, Callable[[Path, JsonObject], Shards[Any]]] = {
     "extract": lambda workspace, arguments: open_extraction(workspace, arguments).extraction,
     "embed_images": open_embedding,
     "represent": open_representation,
+    "explain_rows": open_rows,
 }
 """By the name of the divided stage."""
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_
+from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, literal_column, or_
 
-from app.db.descriptions import DescriptionFilters
+from app.db.descriptions import DescriptionFilters, name_order
 from app.errors import InvalidInput
 
 NEWEST_FIRST = "-created_at"
@@ -57,7 +57,9 @@ class ListQuery:
 
 def by_name(table: type[Any]) -> SortKey:
     """Sort by name without regard to case; rows without a name come first."""
-    return SortKey(func.lower(func.coalesce(table.name, "")), lambda name: func.lower(literal(name)), lambda row: row.name or "", str)
+    return SortKey(
+        literal_column(name_order(table.__tablename__), Text), lambda name: func.lower(literal(name)), lambda row: row.name or "", str
+    )
 
 
 def cut(statement: Select[Any], table: type[Any], query: ListQuery, keys: Mapping[str, SortKey]) -> Select[Any]:

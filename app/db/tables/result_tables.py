@@ -11,12 +11,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
-from app.db.descriptions import Described
+from app.db.descriptions import Described, name_index
 
 
 class ConceptLibrary(Described, Base):
     __tablename__ = "concept_libraries"
-    __table_args__ = (Index("ix_concept_libraries_exemplars", text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")),)
+    __table_args__ = (
+        Index("ix_concept_libraries_exemplars", text("((settings -> 'exemplars'::text) ->> 'sha256'::text)")),
+        name_index("concept_libraries"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)  # lib_…
     owner_id: Mapped[str] = mapped_column(ForeignKey("owners.id"), index=True)
     name: Mapped[str | None]

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
-from app.db.descriptions import Described
+from app.db.descriptions import Described, name_index
 
 
 class Study(Described, Base):
@@ -17,6 +17,7 @@ class Study(Described, Base):
     __tablename__ = "studies"
     __table_args__ = (
         Index("ix_studies_owner_id_id", "owner_id", "id"),
+        name_index("studies"),
         Index("ix_studies_untold", "id", postgresql_where=text("end_told_at IS NULL")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)  # std_…

@@ -1,4 +1,4 @@
-"""Table of the tasks that a running job's stages are divided into."""
+"""Tables of workers, and of the tasks that a running job's stages are divided into."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, Json, created_at_column
 from app.traces import current_traceparent
+
+
+class Worker(Base):
+    """A worker process, which renews its row; it has ended or stopped where the row is outdated."""
+
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]  # cpu or gpu
+    alive_until: Mapped[datetime]
 
 
 class JobTask(Base):
@@ -29,6 +38,7 @@ class JobTask(Base):
     plan: Mapped[str]  # digest of everything that the results depend on; the same for all tasks of a stage
     number: Mapped[int]
     spec: Mapped[Json]  # names of shards, settings and artifact keys; no data and no paths
+    wants: Mapped[str | None]  # kind of worker, cpu or gpu, while one is alive; null for any
     units: Mapped[int]  # images and elements
     units_done: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     state: Mapped[str] = mapped_column(default="queued", server_default="queued")  # left: to the job's own worker, which joins all parts

@@ -1,8 +1,8 @@
 """Look up API keys, and tokens of share links, in the database: all waiting look-ups in one query, one query at a time; refusals are
 remembered for a while.
 
-So a flood of keys costs one connection, and a key that is valid is read anew for every request: a revoked key is refused from the next
-request on.
+So a flood of keys costs one connection, and a key that is valid is read anew for every request, by itself or within the query of the route
+(`app.http.key_confirmation`): a revoked key is refused from the next request on.
 """
 
 from __future__ import annotations
@@ -37,15 +37,25 @@ class KnownKeys(Generic[Found]):
         self._asked: dict[str, list[asyncio.Future[Found | None]]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._refusals: OrderedDict[str, tuple[float, Unauthorized]] = OrderedDict()
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known: OrderedDict[str, tuple[str, Found]] = OrderedDict()
 
     def owner_of(self, digest: str) -> str | None:
         """Owner of a key that this process has seen to be valid; it may have been revoked since."""
-        return self._known.get(digest)
+        known = self._known.get(digest)
+        return known[0] if known is not None else None
 
-    def remember(self, digest: str, owner_id: str) -> None:
-        """Note the owner of a valid key."""
-        self._known[digest] = owner_id
+    def known_row(self, digest: str) -> Found | None:
+        """Row of a key as an earlier request found it to be valid; the request has to confirm that it still is."""
+        known = self._known.get(digest)
+        return known[1] if known is not None else None
+
+    def forget(self, digest: str) -> None:
+        """Look the key up anew at its next request."""
+        self._known.pop(digest, None)
+
+    def remember(self, digest: str, owner_id: str, row: Found) -> None:
+        """Note the owner and the row of a valid key."""
+        self._known[digest] = owner_id, row
         self._known.move_to_end(digest)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, event, null, text, update
+from sqlalchemy import event, null, text, update
 from sqlalchemy.orm import Session
 
 from app.db.descriptions import DescriptionFilters
@@ -19,6 +18,7 @@ from app.db.models import Job
 from app.db.session import SessionFactory
 from app.db.transitions import requeue
 from app.jobs.repository import JobRepository
+from support.query_plans import plans_of, rows_read
 from support.rows import Rows, score_spec
 from support.tenants import Tenant
 
@@ -250,28 +250,11 @@ def test_maintenance_writes_the_summaries_of_jobs_that_an_earlier_version_finish
     assert client.get(f"/v1/jobs/{without_result}").json()["summary"] is None
 
 
-def rows_read(session: Session, owner_id: str, query: ListQuery, **filters: Any) -> int:
-    """Rows of `jobs` that PostgreSQL reads for a page, those that it filters out included."""
-    sent: list[tuple[str, Any]] = []
-
-    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        sent.append((statement, parameters))
-
-    connection: Connection = session.connection()
-    event.listen(connection, "before_cursor_execute", keep)
+def rows_of_page(session: Session, owner_id: str, query: ListQuery, **filters: Any) -> int:
+    """Rows of `jobs` that PostgreSQL reads for a page."""
     given = dict.fromkeys(("kind", "state", "model", "dataset")) | filters
-    assert JobRepository(session, owner_id).page(query, **given)[0]
-    event.remove(connection, "before_cursor_execute", keep)
-    ((statement, parameters),) = sent
-    (document,) = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalars()
-    nodes = [node for node in walk(document[0]["Plan"]) if node.get("Relation Name") == "jobs"]
-    return round(sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in nodes))
-
-
-def walk(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from walk(child)
+    (plan,) = plans_of(session, lambda: JobRepository(session, owner_id).page(query, **given))
+    return rows_read(plan, "jobs")
 
 
 @pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
@@ -287,6 +270,6 @@ def test_a_page_reads_no_more_rows_however_many_jobs_there_are(
         best = ListQuery(LIMIT, sort="-iis")
         cursor = JobRepository(session, owner).page(best, kind=None, state=None, model=None, dataset=None)[1][LIMIT - 1]
         for query in (ListQuery(LIMIT), ListQuery(LIMIT, f"job_z{count // 2:09}"), best, ListQuery(LIMIT, cursor, "-iis")):
-            assert rows_read(session, owner, query) <= 3 * (LIMIT + 1), query
+            assert rows_of_page(session, owner, query) <= 3 * (LIMIT + 1), query
         for filters in (DescriptionFilters(tags=["rare"]), DescriptionFilters(metadata=[("team", "a")])):
-            assert rows_read(session, owner, ListQuery(LIMIT, filters=filters)) <= count // 1000
+            assert rows_of_page(session, owner, ListQuery(LIMIT, filters=filters)) <= count // 1000

@@ -46,6 +46,7 @@ def divided(attempt: Attempt) -> Division:
         arguments={},
         network=False,
         workspace=attempt.workspace,
+        wants="cpu",
         store=lambda _name, _about: None,
     )
     return Division(attempt, stage)

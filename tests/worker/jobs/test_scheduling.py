@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, get_args
 
-from sqlalchemy import select, text
+import pytest
+from sqlalchemy import select, text, update
 
 from app.db import transitions
-from app.db.models import Job
-from app.db.scheduling import NEXT_QUEUED, QUEUE_POSITION, next_queued_job, queued_jobs
+from app.db.models import Job, Worker
+from app.db.scheduling import NEXT_QUEUED, QUEUE_POSITION, WorkerKind, next_queued_job, queued_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +108,59 @@ def test_a_job_behind_a_thousand_of_its_owner_has_no_position(service: Service) 
     assert found == {"job_1": 1, "job_2": 2, "job_1999": 1999, "job_2001": None}
 
 
+def worker_is_alive(service: Service, kind: WorkerKind, *, alive: bool = True) -> None:
+    """Report a worker of a kind, alive or ended."""
+    until = text("now() + interval '1 minute'" if alive else "now() - interval '1 second'")
+    with service.runtime.sessions.begin() as session:
+        session.merge(Worker(name=f"a {kind} worker", kind=kind, alive_until=datetime(2020, 1, 1, tzinfo=UTC)))
+        session.flush()
+        session.execute(update(Worker).where(Worker.kind == kind).values(alive_until=until))
+
+
+def next_jobs(service: Service) -> dict[str, str | None]:
+    """The next job of a worker of each kind."""
+    with service.runtime.sessions() as session:
+        return {kind: next_queued_job(session, kind) for kind in get_args(WorkerKind)}
+
+
+def test_jobs_that_want_a_gpu_wait_for_one_while_a_worker_with_one_is_alive(service: Service) -> None:
+    dataset = service.add_dataset(None, state="ready", digest="d")
+    on_network = service.add_score(dataset, service.add_model("timm:resnet18"))
+    of_features = service.add_score(dataset)
+    explained = service.add_explain(of_features)
+    assert next_jobs(service) == {"cpu": on_network, "gpu": on_network}, "no worker is known: any takes all"
+    worker_is_alive(service, "cpu")
+    assert next_jobs(service) == {"cpu": on_network, "gpu": on_network}, "a GPU worker that starts takes what it is for"
+    worker_is_alive(service, "gpu")
+    assert next_jobs(service) == {"cpu": of_features, "gpu": on_network}
+    for taken in (on_network, of_features):
+        with service.runtime.sessions.begin() as session:
+            assert transitions.claim(session, taken, "a worker", 60)
+    assert next_jobs(service) == {"cpu": explained, "gpu": None}, "explaining test images needs no network"
+    worker_is_alive(service, "cpu", alive=False)
+    assert next_jobs(service) == {"cpu": explained, "gpu": explained}
+
+
+def test_jobs_that_want_a_gpu_go_to_any_worker_once_none_with_one_is_alive(service: Service) -> None:
+    worker_is_alive(service, "gpu")
+    job = service.add_score(service.add_dataset(None, state="ready", digest="d"), service.add_model("timm:resnet18"))
+    assert next_jobs(service)["cpu"] is None
+    worker_is_alive(service, "gpu", alive=False)
+    assert next_jobs(service)["cpu"] == job
+
+
+def test_a_validation_needs_no_gpu_and_precedes_other_jobs_of_its_owner_on_each_kind(service: Service) -> None:
+    worker_is_alive(service, "cpu")
+    worker_is_alive(service, "gpu")
+    dataset = service.add_dataset(None, state="ready", digest="d")
+    network, features = service.add_score(dataset, service.add_model("timm:resnet18")), service.add_score(dataset)
+    check = service.add_check()
+    assert next_jobs(service) == {"cpu": check, "gpu": network}
+    with service.runtime.sessions.begin() as session:
+        assert transitions.claim(session, check, "a worker", 60)
+    assert next_jobs(service) == {"cpu": features, "gpu": network}
+
+
 def test_the_sweeper_reads_queued_jobs_up_to_a_limit(service: Service) -> None:
     jobs = {service.add_check() for _ in range(3)}
     taken(service, 1)
@@ -114,7 +169,10 @@ def test_the_sweeper_reads_queued_jobs_up_to_a_limit(service: Service) -> None:
         assert set(queued_jobs(session, 10)) < jobs
 
 
-def test_the_next_job_is_found_by_index_at_the_same_cost_however_many_are_queued(service: Service) -> None:
+@pytest.mark.parametrize("alive", [(), ("cpu", "gpu")])
+def test_the_next_job_is_found_by_index_at_the_same_cost_however_many_are_queued(service: Service, alive: tuple[WorkerKind, ...]) -> None:
+    for kind in alive:
+        worker_is_alive(service, kind)
     costs = list[tuple[set[str], int]]()
     for count in (1_000, 10_000):
         with service.runtime.sessions() as session:
@@ -131,7 +189,7 @@ def test_the_next_job_is_found_by_index_at_the_same_cost_however_many_are_queued
 
 def cost(session: Session) -> tuple[set[str], int]:
     """Kinds of the scans of `jobs` in the plan of the next job, and the number of rows that they read."""
-    (document,) = session.scalars(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {NEXT_QUEUED.text}"))
+    (document,) = session.scalars(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {NEXT_QUEUED.text}"), {"kind": "cpu"})
     scans = [node for node in walk(document[0]["Plan"]) if node.get("Relation Name") == "jobs"]
     filtered = sum(node.get("Rows Removed by Filter", 0) * node["Actual Loops"] for node in scans)
     return {node["Node Type"] for node in scans}, round(sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) + filtered)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from app.db import task_progress, tasks, transitions
 from app.db.job_deletion import delete_jobs
-from app.db.models import Job, JobTask
+from app.db.models import Job, JobTask, Worker
 from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
 from worker.jobs.runner import run_queued_jobs
@@ -136,6 +137,24 @@ def test_the_next_task_is_of_the_owner_for_whom_fewest_run(service: Service) -> 
     assert claim(service).job_id == first  # one each: the older job
     assert claim(service, without=(second,)).job_id == first
     assert claim_none(service, without=(first, second))
+
+
+def test_tasks_are_for_workers_of_the_kind_that_they_want_while_one_is_alive(service: Service) -> None:
+    job_id, token = divided_job(service, 1)
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    with service.runtime.sessions.begin() as session:
+        session.execute(update(JobTask).values(wants="gpu"))
+        assert tasks.next_job(session, kind="cpu") == job_id, "no GPU worker is alive"
+        session.add(Worker(name="a worker", kind="gpu", alive_until=until))
+        session.flush()
+        assert tasks.claim(session, "helper", LEASE_SECONDS, kind="cpu") is None
+        assert tasks.claim_of(session, job_id, "helper", LEASE_SECONDS, kind="cpu") is None
+        tasks.plan(session, job_id, "explain_rows", "rows", [({}, 1)], wants="cpu")
+        on_cpu = tasks.claim(session, "helper", LEASE_SECONDS, kind="cpu")
+        on_gpu = tasks.claim(session, "helper", LEASE_SECONDS, kind="gpu")
+        assert (on_cpu and on_cpu.stage, on_gpu and on_gpu.stage) == ("explain_rows", "extract")
+        tasks.plan(session, job_id, "extract", "another", [({}, 1)], wants="gpu")
+        assert tasks.claim_own(session, job_id, "another", "own worker", token, LEASE_SECONDS) is not None, "its own job's, on any kind"
 
 
 def test_the_next_task_of_a_job_is_claimed_past_a_job_that_the_worker_cannot_help(service: Service) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.db import task_progress, tasks, transitions
 from app.db.models import Json
+from app.db.scheduling import WorkerKind
 from app.db.task_progress import TaskCounts
 from app.db.tasks import ClaimedTask
 from app.db.transitions import LeaseLost
@@ -31,7 +32,7 @@ from worker.sandbox.outcomes import ChildLost, StageRefused
 from worker.stages.files import READING
 
 SHARDS_MAX, UNITS_MAX = 100_000, 2**31 - 1  # of a plan, which the child process makes
-SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.safetensors")
+SHARD_NAME = re.compile(r"[a-z]{1,20}-[0-9]{5,10}\.(?:safetensors|jsonl)")
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers
 SHARE_OF_REST, SHORTEST_TASK = 1 / 8, 1 / 5  # of a task: of the work that is left, and of `IIS_TASK_SECONDS`
 
@@ -46,6 +47,7 @@ class DivisibleStage:
     ----------
     spec : what another worker needs to compute shards of the stage, as JSON: settings, names of sources, and stages to run before
     arguments : for the child process of this worker, with the paths of its sources
+    wants : kind of worker that computes its tasks
     store : store a shard that the child process of this worker reports
     """
 
@@ -56,6 +58,7 @@ class DivisibleStage:
     arguments: Json
     network: bool
     workspace: StageWorkspace
+    wants: WorkerKind
     store: Callable[[str, Json | None], None]
 
 
@@ -144,7 +147,7 @@ class Division:
             event = {"stage": stage.name, **part_field(stage.part), "state": "divided", "tasks": len(planned)}
             event |= stage.workspace.event_fields
             transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
-            tasks.plan(session, attempt.job_id, stage.name, self._digest, planned)
+            tasks.plan(session, attempt.job_id, stage.name, self._digest, planned, stage.wants)
 
         attempt.write(insert)
         self._read_counts()

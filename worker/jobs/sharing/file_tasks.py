@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,27 @@ from worker.jobs.attempt import Attempt, StageWorkspace
 from worker.jobs.outputs import warnings_of
 
 
+def fetch_inputs(attempt: Attempt, inputs: Mapping[str, str], workspace: StageWorkspace) -> None:
+    """Fetch stored files into a workspace, unless they are there.
+
+    Parameters
+    ----------
+    inputs : artifact keys by file name
+
+    Raises
+    ------
+    ArtifactMissing
+    """
+    folder, artifacts = workspace.folder, attempt.artifacts
+    found = attempt.write(lambda session: artifacts.find(session, inputs.values())) if inputs else {}
+    for name, key in inputs.items():
+        if key not in found:
+            raise ArtifactMissing(f"The file {name} is no longer stored.")
+        if not (folder / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
+            artifacts.fetch(found[key], folder / name, attempt.stop.check)
+
+
 def compute_file_task(attempt: Attempt, task: ClaimedTask, workspace: StageWorkspace) -> None:
     """Compute a task, and store its files and end it in one transaction.
 
@@ -22,13 +44,7 @@ def compute_file_task(attempt: Attempt, task: ClaimedTask, workspace: StageWorks
     """
     began, spec, artifacts = time.monotonic(), task.spec, attempt.artifacts
     folder, check = workspace.folder, attempt.stop.check
-    found = attempt.write(lambda session: artifacts.find(session, spec["inputs"].values()))
-    for name, key in spec["inputs"].items():
-        if key not in found:
-            raise ArtifactMissing(f"The file {name} is no longer stored.")
-        if not (folder / name).exists():
-            (folder / name).parent.mkdir(exist_ok=True)
-            artifacts.fetch(found[key], folder / name, check)
+    fetch_inputs(attempt, spec["inputs"], workspace)
     arguments = spec["arguments"] | {"sources": {}, "device": attempt.runtime.settings.device}
     result = attempt.compute(spec["stage"], arguments, workspace=workspace)
     labels: dict[str, str] = spec.get("labels", {})

@@ -20,13 +20,14 @@ from app.storage import ArtifactMissing, StorageUnavailable
 from app.traces import span
 from worker.jobs.artifacts import shard_key
 from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.explain import explain_sources
 from worker.jobs.finetune import training_pipeline
 from worker.jobs.inputs import Sources
 from worker.jobs.lease import LeaseKeeper, TaskLease
 from worker.jobs.pipeline import Pipeline
 from worker.jobs.progress.throttle import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
-from worker.jobs.sharing.file_tasks import compute_file_task
+from worker.jobs.sharing.file_tasks import compute_file_task, fetch_inputs
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
@@ -40,7 +41,8 @@ def help_running_job(runtime: Runtime) -> bool:
     """Compute tasks of one running job until none is left or another job's turn comes; False where no job has a task."""
     try:
         with runtime.sessions.begin() as session:
-            task = tasks.claim(session, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
+            lease_seconds, without = runtime.settings.lease_seconds, runtime.not_helped()
+            task = tasks.claim(session, runtime.name, lease_seconds, kind=runtime.kind, without=without)
     except SQLAlchemyError as error:
         if not is_outage(error):
             raise
@@ -93,10 +95,11 @@ class _Helper:
             task = self._attempt.write(self._next) if done else None
 
     def _next(self, session: Session) -> ClaimedTask | None:
-        if next_queued_job(session) is not None:
+        runtime, job_id = self._runtime, self._attempt.job_id
+        if next_queued_job(session, runtime.kind) is not None:
             return None
-        runtime = self._runtime
-        return tasks.claim_of(session, self._attempt.job_id, runtime.name, runtime.settings.lease_seconds, without=runtime.not_helped())
+        lease_seconds, without = runtime.settings.lease_seconds, runtime.not_helped()
+        return tasks.claim_of(session, job_id, runtime.name, lease_seconds, kind=runtime.kind, without=without)
 
     def _run_task(self, task: ClaimedTask) -> bool:
         """Compute one task; False where this worker should not take another one of the job."""
@@ -164,6 +167,7 @@ class _Helper:
                     self._attempt.compute(before["stage"], {"sources": sources}, network=before["network"], workspace=self._workspace(task))
                     self._prepared.add(key)
             self._fetch(task, task.spec["sources"])
+            fetch_inputs(self._attempt, task.spec.get("inputs", {}), self._workspace(task))
         except StageRefused as error:
             log.warning("job_not_helped", code=error.error["code"], error=error.error["message"])
             self._attempt.write(lambda session: tasks.release(session, task))
@@ -210,7 +214,8 @@ class _Helper:
     def _fetch(self, task: ClaimedTask, names: list[str]) -> Json:
         of_library = bool(task.spec["of_library"])
         if of_library not in self._sources:
-            self._sources[of_library] = Sources(self._attempt, {}, self._workspace(task))
+            further = explain_sources(self._attempt) if self._attempt.rows.job.kind == "explain" else {}
+            self._sources[of_library] = Sources(self._attempt, further, self._workspace(task))
         return self._sources[of_library].fetch(tuple(names))
 
     def _fetch_reading(self, task: ClaimedTask) -> None:

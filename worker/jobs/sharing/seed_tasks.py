@@ -127,7 +127,7 @@ class SeedTasks:
             if planned is not None:  # by an earlier attempt, whose finished tasks are not repeated
                 return planned
             digest = artifact_key(group=group, tasks=[[spec["key"], list(spec["outputs"])] for spec in specs])
-            tasks.plan(session, attempt.job_id, group, digest, [(spec, 1) for spec in specs])
+            tasks.plan(session, attempt.job_id, group, digest, [(spec, 1) for spec in specs], attempt.runtime.kind)
             for name in self._stages:
                 counts = {"stage": name, "state": "divided", "tasks": sum(spec["of"] == name for spec in specs)}
                 event = counts | self._workspace.event_fields

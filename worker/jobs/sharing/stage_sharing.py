@@ -79,7 +79,7 @@ class SharedStages:
         attempt = self._attempt
         event = {"stage": self._specs[0]["stage"], "state": "divided", "tasks": len(self._specs)}
         transitions.add_event(session, attempt.job_id, attempt.token, "stage", event)
-        tasks.plan(session, attempt.job_id, self._group, self._digest, [(spec, 1) for spec in self._specs])
+        tasks.plan(session, attempt.job_id, self._group, self._digest, [(spec, 1) for spec in self._specs], attempt.runtime.kind)
 
     def _claim(self, session: Session) -> ClaimedTask | None:
         attempt, runtime = self._attempt, self._attempt.runtime
