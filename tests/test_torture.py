@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from torture import admission, fairness, load, restore, retention, upgrades, uploads
+from app.ui.routes import PAGES
+from torture import admission, fairness, load, restore, retention, surface, upgrades, uploads
 from torture.promises import Promise
+from torture.stack import REPOSITORY
+
+
+def test_the_attacks_have_a_value_for_every_parameter_of_a_path() -> None:
+    paths = [*PAGES, *json.loads((REPOSITORY / "openapi.json").read_text())["paths"]]
+    assert {name.partition(":")[0] for path in paths for name in re.findall("{([^}]+)}", path)} == surface.PATH_PARAMETERS
 
 
 @pytest.mark.slow

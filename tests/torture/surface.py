@@ -21,6 +21,14 @@ from torture.work import CLASSES, OwnerClient, OwnerInputs, checkpoint, score_re
 EXAMPLES_PER_OPERATION = 12
 SEQUENCES_PER_EXAMPLE = 20
 SETTINGS = {"IIS_UPLOAD_MAX_BYTES": str(1 << 20), "IIS_LEASE_SECONDS": "90", **NO_RATE_LIMITS}
+PATH_PARAMETERS = frozenset(
+    (
+        *("upload_id", "model_id", "dataset_id", "concept_set_id", "vocabulary_id", "number", "job_id", "image", "concept", "class_name"),
+        *("name", "plot_format", "figure_format", "library_id", "crop", "predictor_id", "export_format", "study_id", "figure", "key_id"),
+        *("webhook_id", "delivery_id", "share_id"),
+    )
+)
+"""Of the API's routes and of the pages."""
 STREAM = "/v1/jobs/{job_id}/events"  # excluded: it lasts as long as the job
 REPEATS = 50
 
@@ -69,11 +77,13 @@ def create_one_of_each(caller: OwnerClient) -> dict[str, str | int]:
     webhook = caller.post("/v1/webhooks", {"url": "https://example.org/", "enabled": True})
     library = caller.get(f"/v1/jobs/{job['id']}/result")["library"]
     concepts = caller.get(f"/v1/concept-libraries/{library}/concepts")["data"]
-    return {
+    concept_set = caller.post("/v1/concept-sets", {"name": "set", "phrases": ["a corner", "a stripe"]})["id"]
+    ids = {
         "upload_id": caller.post("/v1/uploads", {"filename": "open", "size_bytes": 1000, "sha256": "0" * 64})["id"],
         "model_id": inputs.model,
         "dataset_id": inputs.images,
-        "concept_set_id": caller.post("/v1/concept-sets", {"name": "set", "phrases": ["a corner", "a stripe"]})["id"],
+        "concept_set_id": concept_set,
+        "vocabulary_id": concept_set,
         "number": 1,
         "job_id": job["id"],
         "image": "1",
@@ -91,7 +101,10 @@ def create_one_of_each(caller: OwnerClient) -> dict[str, str | int]:
         "key_id": caller.post("/v1/api-keys", {"name": "spare"})["id"],  # not the key in use
         "webhook_id": webhook["id"],
         "delivery_id": caller.post(webhook["links"]["test"])["id"],
+        "share_id": caller.post("/v1/shares", {"job": job["id"]})["id"],
     }
+    assert set(ids) == PATH_PARAMETERS
+    return ids
 
 
 @dataclass
