@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import pytest
 
@@ -15,7 +16,7 @@ def test_full_garbage_collections_of_a_server_process_leave_out_the_application(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(application, "get_settings", lambda: settings)
-    monkeypatch.setattr(application.sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(application, "SWITCH_SECONDS", sys.getswitchinterval())
     for name in ("header_seconds", "process_shutdown", "early_refusal"):
         monkeypatch.setattr(DeadlineProtocol, name, getattr(DeadlineProtocol, name))
     try:
