@@ -63,7 +63,9 @@ class ResourceMonitor:
         self._check_at = time.monotonic() + CHECK_SECONDS
 
     def take_usage(self, reported: object) -> ComputeUsage:
-        """What the process has used since the last call, by samples and its own report."""
+        """What the process has used since the last call, by samples, its memory now, and its own report."""
+        with suppress(psutil.Error):  # it has just ended
+            self._sampled_bytes = max(self._sampled_bytes, psutil.Process(self._pid).memory_info().rss)
         usage, self._process_peak_bytes = read_usage(reported, self._process_peak_bytes, self._sampled_bytes)
         self._sampled_bytes = 0
         return usage

@@ -21,7 +21,10 @@ await loadInto(byId("resource"), "Loading the concept library …", async () => 
   showTools(library.links.self);
   const hasPhrases = library.kind === "text" || library.settings.parts?.some(({ kind }) => kind === "text");
   return [
-    descriptionForm("concept library", library, (name) => (byId("resource-title").textContent = title(name))),
+    descriptionForm("concept library", library, (name) => {
+      library.name = name;
+      byId("resource-title").textContent = title(name);
+    }),
     settingsSection(library),
     hasPhrases ? droppedPhrases(library.id) : null,
     downloadsSection(library),
