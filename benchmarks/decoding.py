@@ -62,7 +62,8 @@ def pillow(path: Path) -> np.ndarray:
 def torchvision(path: Path) -> np.ndarray:
     """(height, width, 3) uint8."""
     content = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-    return decode_jpeg(content, ImageReadMode.RGB).permute(1, 2, 0).numpy()
+    decoded = decode_jpeg(content, ImageReadMode.RGB)
+    return np.moveaxis(np.asarray(decoded), 0, 2)
 
 
 def seconds(decode: Callable[[Path], np.ndarray], paths: list[Path]) -> float:

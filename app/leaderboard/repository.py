@@ -38,7 +38,9 @@ class LeaderboardRepository:
             .group_by(dataset.columns.shown, scored.columns.board)
             .subquery()
         )
-        example = select(*ASKED, Job.summary).where(*self._own, Job.board == boards.columns.board).limit(1).lateral()
+        # In the order of the index, without which PostgreSQL reads the table until it meets one.
+        first = (Job.dataset_id, Job.model_id)
+        example = select(*ASKED, Job.summary).where(*self._own, Job.board == boards.columns.board).order_by(*first).limit(1).lateral()
         statement = (
             select(
                 *(Dataset.id, Dataset.name, boards.columns.board, boards.columns.models),
