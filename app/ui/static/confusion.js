@@ -9,6 +9,7 @@ import { formatCount, formatNumber, formatPercent } from "./formatting.js";
 /** @import { ClassList, ClassSummary, Column, ScoreJob } from "../types.d.ts" */
 
 const MAX_CLASSES = 20;
+const MAX_CLASSES_SIDE_BY_SIDE = 10;
 
 /**
  * Accuracy by class and both confusion matrices; average precision by label of multi-label data, which have none.
@@ -51,7 +52,7 @@ function matrices(job, { data, kept, concept_count: count }, confusion) {
     el("p", { class: "help" }, help),
     el(
       "div",
-      { class: "columns wide confusions" },
+      { class: `columns wide confusions${shown.length > MAX_CLASSES_SIDE_BY_SIDE ? " stacked" : ""}` },
       matrix("Whole representation", confusion.representation, shown, names, images("predicted_by_representation")),
       matrix(`${kept} of ${count} concepts`, confusion.interpretation, shown, names, images("predicted")),
     ),
@@ -80,7 +81,7 @@ function matrix(title, counts, shown, names, address) {
       link.style.setProperty("--shade", `${percent}%`);
       return el("td", { class: row === column ? "right" : "wrong" }, link);
     });
-    return el("tr", {}, el("th", { scope: "row" }, names[row]), cells);
+    return el("tr", {}, el("th", { scope: "row" }, el("span", {}, names[row])), cells);
   });
   const frame = tableFrame(caption, headings, el("tbody", {}, rows));
   frame.classList.add("confusion");

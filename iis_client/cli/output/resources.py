@@ -70,7 +70,7 @@ def dataset_table(datasets: Sequence[DatasetView], now: datetime) -> Listing:
             *(
                 ("", "", "")
                 if (info := dataset.info) is None
-                else (str(len(info.class_names)), str(info.train or ""), str(info.test or ""))
+                else (str(len(info.class_names) or ""), str(info.train or ""), str(info.test or ""))  # lists leave the names out
             ),
             age(dataset.created_at, now),
             ", ".join(dataset.tags),

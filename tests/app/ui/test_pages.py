@@ -107,6 +107,8 @@ def test_plotly_is_served_compressed_and_its_style_elements_exist(visitor: TestC
 
 def test_swagger_ui_is_served_locally_and_supports_openapi_3_1(visitor: TestClient) -> None:
     page = visitor.get("/v1/docs").text
+    assert "Authorization: Bearer" in page
+    assert "$url/v1/jobs/$job/result" in page
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w", page) == []
     script = visitor.get(first_match(r"(/static/[^\"]+swagger-ui-bundle.js)", page))
     assert script.status_code == 200

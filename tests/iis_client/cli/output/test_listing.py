@@ -206,6 +206,9 @@ def test_models_data_sets_libraries_and_webhooks_fit_in_80_columns() -> None:
     assert f"{MODEL_EXAMPLE['id']} failed: {MESSAGE}" in lines
     lines = printed(dataset_table([DatasetView.model_validate({**DATASET_EXAMPLE, **made})], NOW))
     assert lines_with(lines, "images", "ready", "2", "288", "72", "3 h")
+    listed = {**DATASET_EXAMPLE, **made, "info": {"train": 288, "test": 72}}  # lists leave the names of the classes out
+    (row,) = lines_with(printed(dataset_table([DatasetView.model_validate(listed)], NOW)), "ready", "288")
+    assert "0" not in row.split()
     lines += printed(library_table([ConceptLibraryView.model_validate({**LIBRARY_EXAMPLE, **made})], NOW))
     assert lines_with(lines, "cluster", "200", "512", "3 h")
     disabled = {**WEBHOOK_EXAMPLE, "created_at": MADE, "enabled": False, "disabled_reason": "It answered 410."}
