@@ -9,6 +9,7 @@ import pytest
 
 from iis_engine import specs
 from iis_engine.figures.studies import STUDY_FIGURES as DRAWN_FIGURES
+from iis_engine.finetuning.finetune_spec import FinetuneSpec
 from iis_engine.vocabularies import cleaning, parsing
 from iis_schemas import concept_sets, fields, names
 from iis_schemas.fields import Elements
@@ -49,7 +50,7 @@ def test_omitted_fields_have_the_defaults_of_the_engine() -> None:
     score = ScoreCreate.model_validate({**SCORE, "library": {"kind": "cluster"}})
     assert (score.protocol, score.seed) == (specs.ScoreSpec().protocol, specs.ScoreSpec().seed)
     asked = finetuning.FinetuneCreate.model_validate({**SCORE, "kind": "finetune", "library": {"kind": "prototype"}})
-    spec = asdict(specs.FinetuneSpec())
+    spec = asdict(FinetuneSpec())
     engine = spec | {
         "library": {name: spec["library"][name] for name in ("kind", "concept_count")},
         "elements": Elements.model_validate(spec["elements"]).to_spec(),

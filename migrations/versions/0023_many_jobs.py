@@ -9,8 +9,8 @@ from alembic import op
 
 from app.db.concurrent_indexes import create_index, drop_index
 
-revision = "0024"
-down_revision = "0023"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
