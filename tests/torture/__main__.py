@@ -31,7 +31,6 @@ def main() -> int:
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part: {', '.join(sorted(unknown))}")
     console = Console()
-    table = Table("promise", "attempts", "survived", "measured", title="Promises under attack")
     broken: list[str] = []
     for part in options.parts or PARTS:
         began = time.monotonic()
@@ -43,11 +42,11 @@ def main() -> int:
                 promises = []
                 broken.append(f"{part} ended before its promises were attacked; the traceback is above.")
         console.print(f"{part}: {len(promises)} promises in {time.monotonic() - began:.0f} s")
+        table = Table("promise", "attempts", "survived", "measured")
         for promise in promises:
             table.add_row(promise.sentence, str(promise.attempts), str(promise.survived), promise.measured)
             broken += [f"{promise.sentence}: {failure}" for failure in promise.broken]
-        table.add_section()
-    console.print(table)
+        console.print(table)
     for failure in broken[:FAILURES_SHOWN]:
         console.print(failure, style="red", markup=False)
     return 1 if broken else 0
