@@ -43,6 +43,7 @@ def run(
         console.print(f"Drew scenes of objects in places to {datasets['scenes']}; wrote scikit-learn's digits to {datasets['digits']}.")
         address = stack.wait_until_ready()
         stack.publish()
+        console.print(f"Watch the jobs at {address.url}; the API key to sign in: {address.api_key}")
         with IISClient(address.url, address.api_key) as client:
             console.print(f"Training small networks for some seconds each; checkpoints are in {output / 'checkpoints'}.")
             scored = score_all(client, datasets, train_networks(scenes, output / "checkpoints"), console.print)

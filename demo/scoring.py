@@ -48,6 +48,7 @@ def score_all(client: IISClient, datasets: Mapping[str, Path], networks: Iterabl
     scored: list[Scored] = []
     for network, job in submitted:
         client.wait(job)
+        say(f"Scored: {network.name}.")
         scored.append(Scored(network, client.result(job).report, job))
     return scored
 
