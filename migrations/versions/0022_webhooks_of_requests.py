@@ -9,7 +9,7 @@ down_revision = "0021"
 branch_labels = None
 depends_on = None
 
-COLUMNS = (("jobs", "webhook_id text"), ("jobs", "webhook_events jsonb"), ("jobs", "stage_usage jsonb"), ("studies", "webhook_id text"))
+COLUMNS = (("studies", "webhook_id text"), ("jobs", "webhook_id text"), ("jobs", "webhook_events jsonb"), ("jobs", "stage_usage jsonb"))
 
 
 def upgrade() -> None:

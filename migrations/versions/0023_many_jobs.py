@@ -42,7 +42,6 @@ SORTED_BY_NAME = ("models", "datasets", "studies", "concept_libraries")
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS board text")
     op.execute("ALTER TABLE job_tasks ADD COLUMN IF NOT EXISTS wants text")
     op.execute(
         "CREATE TABLE IF NOT EXISTS workers ("
@@ -50,6 +49,7 @@ def upgrade() -> None:
     )
     op.execute(NAME_NGRAMS)
     op.execute(JOB_WANTS)
+    op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS board text")
     create_index("ix_jobs_name_ngrams", "jobs", "name_ngrams(name, 1)", method="gin", options="fastupdate = off")
     create_index("ix_jobs_board", "jobs", "owner_id", "board", "dataset_id", "model_id", where="board <> ''::text")
     create_index("ix_jobs_unsummarised", "jobs", "id", where=f"{SCORED} AND (summary IS NULL OR board IS NULL)")

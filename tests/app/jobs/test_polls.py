@@ -34,7 +34,7 @@ def test_a_poll_of_a_job_is_one_query_by_index(client: TestClient, app: FastAPI,
         session.connection().exec_driver_sql("SET LOCAL enable_seqscan = off")  # the tables of a test have one page
         (plan,) = plans_of(session, lambda: session.connection().exec_driver_sql(statement, parameters))
     assert [(node["Node Type"], node["Index Name"]) for node in scans(plan, "api_keys")] == [("Index Scan", "uq_api_keys_digest")]
-    assert "pk_jobs" in indexes(plan)
+    assert indexes(plan) & {"pk_jobs", "ix_jobs_owner_id_id"}
 
 
 def test_a_revoked_expired_or_replaced_key_is_refused_from_the_next_poll_on(

@@ -10,7 +10,7 @@ import pytest
 from iis_client.cli.finetune import finetune
 from iis_schemas.jobs.finetuning import FinetuneCreate
 
-WITHOUT_OPTION = {"elements", "precision", "deadline_seconds", "notes", "metadata"}
+WITHOUT_OPTION = {"elements", "precision", "deadline_seconds", "notes", "metadata", "webhook_events"}
 NAMES = set(FinetuneCreate.model_fields) - {"kind", "model", "dataset", "library", "seeds", "tags"} - WITHOUT_OPTION
 
 
