@@ -12,7 +12,8 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Integer, exists, func, literal_column, or_, select, text
 from sqlalchemy.orm import QueryableAttribute, Session
 
-from app.db.models import IS_NO_VALIDATION, JOB_WANTS, QUEUED, Job, Worker
+from app.db.models import Job, Worker
+from app.db.tables.job_tables import IS_NO_VALIDATION, JOB_WANTS, QUEUED
 
 WorkerKind = Literal["cpu", "gpu"]
 

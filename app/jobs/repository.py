@@ -13,9 +13,10 @@ from sqlalchemy.orm import undefer, with_expression
 
 from app.db.descriptions import has_part
 from app.db.lists.listing import ListQuery, SortKey
-from app.db.models import IIS_ORDER, PUBLIC_JOB_KINDS, Dataset, ExplanationBatch, FinetuneResult, Job, Model
+from app.db.models import PUBLIC_JOB_KINDS, Dataset, ExplanationBatch, FinetuneResult, Job, Model
 from app.db.repository import OwnedRepository
 from app.db.scheduling import QUEUE_POSITION
+from app.db.tables.job_tables import IIS_ORDER
 from app.errors import NotFound
 
 NGRAMS = "name_ngrams(jobs.name, 1)"  # in the words of the index ix_jobs_name_ngrams

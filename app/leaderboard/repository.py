@@ -9,7 +9,8 @@ from sqlalchemy import Subquery, func, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from app.db.lists.job_summaries import ASKED
-from app.db.models import ON_A_BOARD, Dataset, Job, Json, Model
+from app.db.models import Dataset, Job, Json, Model
+from app.db.tables.job_tables import ON_A_BOARD
 
 
 class LeaderboardRepository:

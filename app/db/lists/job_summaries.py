@@ -8,8 +8,9 @@ from itertools import chain
 from sqlalchemy import Text, and_, case, cast, func, literal, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db.models import UNSUMMARISED, Job, Result
+from app.db.models import Job, Result
 from app.db.study_rows import ENDS, reported
+from app.db.tables.job_tables import UNSUMMARISED
 
 BATCH_ROWS = 500
 SUMMARISED = (
