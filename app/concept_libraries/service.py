@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view
 from app.db.job_deletion import delete_library as delete_rows
-from app.db.job_deletion import library_referrer_of, lock_jobs
+from app.db.job_deletion import library_referrer_of, lock_jobs, lock_planning
 from app.db.models import ConceptLibrary
 from app.descriptions import describe
 from app.errors import Conflict, InvalidInput, NotFound
@@ -45,6 +45,7 @@ def delete_library(session: Session, owner_id: str, library_id: str, settings: S
         While another job uses it, or explains the job that fitted it; the detail says which.
     """
     libraries = ConceptLibraryRepository(session, owner_id)
+    lock_planning(session, owner_id)
     fitted_by = libraries.get(library_id).job_id
     lock_jobs(session, [fitted_by])
     library = libraries.get(library_id, for_update=True)

@@ -22,7 +22,9 @@ STAGE_SECONDS = (
 )
 STAGE_USAGE = (
     "(SELECT coalesce(jsonb_object_agg(stage, to_jsonb(used) - 'stage'), '{}') FROM"
-    " (SELECT data ->> 'stage' AS stage, max(data -> 'usage' ->> 'device') AS device,"
+    " (SELECT data ->> 'stage' AS stage,"
+    " coalesce(max(data -> 'usage' ->> 'device') FILTER (WHERE data -> 'usage' ->> 'device' <> 'cpu'),"
+    " max(data -> 'usage' ->> 'device')) AS device,"
     " max((data -> 'usage' ->> 'peak_memory_bytes')::bigint) AS peak_memory_bytes,"
     " max((data -> 'usage' ->> 'gpu_peak_memory_bytes')::bigint) AS gpu_peak_memory_bytes,"
     " sum((data -> 'usage' ->> 'fetched_bytes')::bigint) AS fetched_bytes,"

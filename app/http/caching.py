@@ -21,6 +21,7 @@ MAX_POLL_SECONDS = 2.0
 COMPRESSED_BYTES_MIN = 4096  # smaller answers, such as most polls, fit into a few packets
 COMPRESSED_TYPES = ("application/json", "text/csv")
 COMPRESSION_LEVEL = 4
+ACCEPT_ENCODING_MAX = 256  # characters; a longer one is not read
 
 Value = TypeVar("Value")
 
@@ -55,25 +56,30 @@ def respond(
     content = body if isinstance(body, bytes) else body.model_dump_json().encode()
     etag = etag_of(content)
     fields = dict(headers or {})
-    fields["ETag"] = etag
+    compressible = len(content) >= COMPRESSED_BYTES_MIN and media_type.startswith(COMPRESSED_TYPES)
+    compressed = compressible and accepts_gzip(request)
+    fields["ETag"] = f"W/{etag}" if compressed else etag  # weak: of the same content in other bytes
     fields["Cache-Control"] = "private, max-age=86400, immutable" if immutable else "private, no-cache"
     if retry_after_seconds is not None:
         fields["Retry-After"] = str(retry_after_seconds)
-    compressible = len(content) >= COMPRESSED_BYTES_MIN and media_type.startswith(COMPRESSED_TYPES)
     if compressible:
         fields["Vary"] = ", ".join(filter(None, (fields.get("Vary"), "Accept-Encoding")))
     if matches(request, etag):
         return Response(status_code=304, headers=fields)
-    if compressible and accepts_gzip(request):
+    if compressed:
         content = gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
-        fields |= {"Content-Encoding": "gzip", "ETag": f"W/{etag}"}  # weak: of the same content in other bytes
+        fields["Content-Encoding"] = "gzip"
     return Response(content, media_type=media_type, headers=fields)
 
 
 def accepts_gzip(request: Request) -> bool:
     """Whether Accept-Encoding names gzip, and not with weight 0."""
-    found = re.search(r"(?:^|[,\s])gzip\s*(?:;\s*q=([0-9.]+))?\s*(?:,|$)", request.headers.get("accept-encoding", ""))
-    return found is not None and found[1] not in ("0", "0.", "0.0", "0.00", "0.000")
+    accepted = request.headers.get("accept-encoding", "")
+    for coding in accepted.split(",") if len(accepted) <= ACCEPT_ENCODING_MAX else ():
+        name, _, weight = coding.partition(";")
+        if name.strip().lower() == "gzip":
+            return re.fullmatch(r"q=0\.?0{0,3}", weight.replace(" ", "")) is None
+    return False
 
 
 async def _wait_seconds(

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, exists, func, or_
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey
+from app.errors import Unauthorized
 from app.http.auth import find_keys, known_keys_of, require_valid
 
 
@@ -39,8 +40,11 @@ class UnconfirmedKey:
         ------
         Unauthorized
         """
-        self.forget()
-        require_valid(find_keys(session.connection(), [self.digest]).get(self.digest))
+        try:
+            require_valid(find_keys(session.connection(), [self.digest]).get(self.digest))
+        except Unauthorized:
+            self.forget()
+            raise
 
 
 def unconfirmed_key(request: Request) -> UnconfirmedKey | None:

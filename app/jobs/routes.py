@@ -80,11 +80,11 @@ def get_job(
         admitted = admitted_of(request)
         ended = await service.wait_until_finished(admitted, signals, sessions, owner.owner_id, job_id, wait_seconds)
 
-        def expanded() -> AnyJobView:
+        def expanded() -> Response:
             with sessions() as reading:
-                return expand_jobs(reading, owner.owner_id, [ended], expand)[0]
+                return _shown(request, expand_jobs(reading, owner.owner_id, [ended], expand)[0], applied)
 
-        return _shown(request, await admitted.run(expanded) if expand else ended, applied)
+        return await admitted.run(expanded) if expand else _shown(request, ended, applied)
 
     return LaterResponse(_shown(request, view), finished)
 

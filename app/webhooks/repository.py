@@ -27,8 +27,9 @@ class WebhookRepository(OwnedRepository[Webhook]):
         return self.session.scalar(select(func.count()).select_from(self.owned().subquery())) or 0
 
     def of_address(self, url: str) -> Webhook | None:
-        """The webhook with this normalised URL: an enabled one where there is one, else the oldest."""
-        return self.session.scalar(self.owned().where(Webhook.url == url).order_by(Webhook.enabled.desc(), Webhook.id).limit(1))
+        """The webhook with this normalised URL, held as by `hold`: an enabled one where there is one, else the oldest."""
+        found = self.owned().where(Webhook.url == url).order_by(Webhook.enabled.desc(), Webhook.id).limit(1)
+        return self.session.scalar(found.with_for_update(read=True).execution_options(populate_existing=True))
 
     def delete(self, webhook_id: str) -> None:
         """Delete a webhook with its deliveries."""

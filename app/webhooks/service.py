@@ -70,7 +70,7 @@ def named_webhook(session: Session, owner_id: str, scopes: Collection[str], refe
     webhooks = WebhookRepository(session, owner_id)
     if reference.startswith(f"{PREFIXES['webhook']}_"):
         try:
-            found = webhooks.get(reference)
+            found = webhooks.hold(reference)
         except NotFound as error:
             error.param = "webhook"
             raise

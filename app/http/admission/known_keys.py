@@ -50,13 +50,13 @@ class KnownKeys(Generic[Found]):
         return known[1] if known is not None else None
 
     def forget(self, digest: str) -> None:
-        """Look the key up anew at its next request."""
+        """Look the key up anew at its next request. Any thread may call it."""
         self._known.pop(digest, None)
 
     def remember(self, digest: str, owner_id: str, row: Found) -> None:
         """Note the owner and the row of a valid key."""
+        self._known.pop(digest, None)  # to the end; a thread may forget the key meanwhile
         self._known[digest] = owner_id, row
-        self._known.move_to_end(digest)
         if len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
 
