@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import redis
 import structlog
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import tasks, transitions
+from app.db.models import Worker
 from app.db.scheduling import queued_jobs
 from app.queue import QUEUE, wake_worker
 from worker.runtime import Runtime
 
 SWEEP_LOCK = 0x1155  # key of the advisory lock that the sweeping worker holds
-WAKE_UPS_PER_SWEEP = 1000
+WAKE_UPS_PER_WORKER, WAKE_UPS_PER_SWEEP = 16, 1000  # at most
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +69,14 @@ class Sweeper:
         return time.monotonic() >= self._release_from
 
     def _wake_workers(self) -> int:
-        """Send wake-up messages until there are as many as queued jobs and tasks: where they wait, all workers are busy."""
+        """Send wake-up messages until there are as many as queued jobs and tasks: where they wait, all workers are busy.
+
+        Few for each worker, which takes one job after the other: idle workers of a kind that no queued job wants receive them too.
+        """
         with self._runtime.sessions.begin() as session:
-            queued = [*queued_jobs(session, WAKE_UPS_PER_SWEEP), *tasks.queued_of_running_jobs(session, WAKE_UPS_PER_SWEEP)]
+            alive = session.scalar(select(func.count()).select_from(Worker).where(Worker.alive_until > func.clock_timestamp())) or 1
+            most = min(WAKE_UPS_PER_WORKER * alive, WAKE_UPS_PER_SWEEP)
+            queued = [*queued_jobs(session, most), *tasks.queued_of_running_jobs(session, most)][:most]
         if not queued:
             return 0
         try:
