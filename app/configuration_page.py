@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from pydantic.fields import FieldInfo
 
-from app.settings import SECTIONS, Section
+from app.setting_sources import Section
+from app.settings import SECTIONS
 
 HEAD = """\
 # Configuration

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, HttpUrl, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.memory_limit import memory_bytes
-from app.secret_files import SecretFiles
+from app.setting_sources import Section
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -29,25 +28,6 @@ def _default_folder() -> Path:
 def _default_child_memory_bytes() -> int | None:
     available = memory_bytes()
     return None if available is None else int(CHILD_MEMORY_SHARE * available)
-
-
-class Section(BaseSettings):
-    """Base of the sections."""
-
-    model_config = SettingsConfigDict(env_prefix="IIS_", extra="ignore")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then variables, then the files that variables name."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, SecretFiles(settings_cls)
 
 
 class Connections(Section):

@@ -14,7 +14,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from kombu.entity import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.db.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
+from app.db.deletion.expiry import expire_idempotency_records, expire_posted_images, expire_webhook_deliveries
 from app.db.lists.job_summaries import summarise_earlier
 from app.db.pooler_check import refuse_transaction_pooling
 from app.db.webhook_events import announce_studies

@@ -22,9 +22,10 @@ from app.db.session import SessionFactory, make_engine, make_session_factory
 from app.settings import Settings
 from app.storage import ArtifactStore, open_store
 from worker.gpu_assignment import worker_kind
-from worker.sandbox.process import ChildProcess, Stop
+from worker.sandbox.process import ChildProcess
 from worker.sandbox.resource_limits import ResourceLimits
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.watch import Stop
 
 HELP_PAUSE_SECONDS = 300.0
 

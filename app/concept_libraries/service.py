@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.concept_libraries.repository import ConceptLibraryRepository
 from app.concept_libraries.views import concept_view
-from app.db.job_deletion import delete_library as delete_rows
-from app.db.job_deletion import library_referrer_of, lock_jobs, lock_planning
+from app.db.deletion.job_deletion import delete_library as delete_rows
+from app.db.deletion.job_deletion import library_referrer_of, lock_jobs, lock_planning
 from app.db.models import ConceptLibrary
 from app.descriptions import describe
 from app.errors import Conflict, InvalidInput, NotFound

@@ -14,7 +14,7 @@ from app.db.models import FINISHED_STATES, JobEvent, JobTask, Json
 from app.db.webhook_events import announce_ends
 
 EVENTS_CHANNEL = "job_events"
-# Totals of the events of stages, kept with the job, because events expire (app.db.retention).
+# Totals of the events of stages, kept with the job, because events expire (app.db.deletion.retention).
 STAGE_SECONDS = (
     "(SELECT coalesce(jsonb_object_agg(stage, seconds), '{}') FROM"
     " (SELECT data ->> 'stage' AS stage, sum((data ->> 'seconds')::double precision) AS seconds FROM job_events"

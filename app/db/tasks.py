@@ -20,9 +20,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from app.db.job_events import insert_event
+from app.db.job_rows import LeaseLost
 from app.db.models import Job, JobTask, Json
 from app.db.scheduling import WorkerKind, takes
-from app.db.transitions import LeaseLost
 
 ALIVE = ("running", "queued")
 """States of a job whose tasks may be written: a job that lost its worker waits for another one."""

@@ -15,11 +15,11 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, literal_column, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.job_events import STAGE_SECONDS, STAGE_USAGE, insert_event, notify_all, record_state, record_states
+from app.db.job_events import insert_event, notify_all, record_state, record_states
+from app.db.job_rows import LeaseLost, ended, from_now, unleased, update_job, update_jobs, update_leased
 from app.db.models import Job, Json
 from app.db.validation import refuse_checked_row
 
@@ -29,14 +29,6 @@ WORKER_LOST: Json = {
     "param": None,
 }
 CANCELED: Json = {"code": "canceled", "message": "The job was canceled before it finished.", "param": None}
-
-
-class LeaseLost(Exception):
-    """The job's row has another lease token; the worker must discard its work."""
-
-
-class CancelRequested(Exception):
-    """The worker holds the lease, but cancellation of the job was requested."""
 
 
 def enqueue(session: Session, job: Job) -> None:
@@ -73,7 +65,7 @@ def claim(session: Session, job_id: str, worker: str, lease_seconds: float) -> s
             state="running",
             attempt=Job.attempt + 1,
             lease_token=token,
-            lease_expires_at=_from_now(lease_seconds),
+            lease_expires_at=from_now(lease_seconds),
             worker=worker,
             running_at=func.coalesce(Job.running_at, func.now()),
             claimed_at=func.clock_timestamp(),
@@ -92,7 +84,7 @@ def renew(session: Session, job_id: str, token: str, lease_seconds: float) -> st
     return session.scalar(
         update(Job)
         .where(Job.id == job_id, Job.lease_token == token)
-        .values(lease_expires_at=_from_now(lease_seconds))
+        .values(lease_expires_at=from_now(lease_seconds))
         .returning(Job.state)
         .execution_options(synchronize_session=False)
     )
@@ -127,7 +119,7 @@ def report_progress(
     """
     progress: Json = {"stage": stage, "done": done, "total": total, "eta_seconds": eta_seconds}
     progress |= {name: value for name, value in more.items() if value is not None}
-    _fenced(session, job_id, token, progress=progress, **_listed(stages))
+    update_leased(session, job_id, token, progress=progress, **_listed(stages))
     insert_event(session, job_id, "progress", progress)
 
 
@@ -138,7 +130,7 @@ def list_stages(session: Session, job_id: str, token: str, stages: list[Json]) -
     ------
     LeaseLost, CancelRequested
     """
-    _fenced(session, job_id, token, **_listed(stages))
+    update_leased(session, job_id, token, **_listed(stages))
 
 
 def add_event(session: Session, job_id: str, token: str, kind: str, data: Json, *, stages: list[Json] | None = None) -> None:
@@ -152,7 +144,7 @@ def add_event(session: Session, job_id: str, token: str, kind: str, data: Json, 
     ------
     LeaseLost, CancelRequested
     """
-    _fenced(session, job_id, token, worker=Job.worker, **_listed(stages))
+    update_leased(session, job_id, token, worker=Job.worker, **_listed(stages))
     insert_event(session, job_id, kind, data)
 
 
@@ -163,7 +155,7 @@ def succeed(session: Session, job_id: str, token: str) -> None:
     ------
     LeaseLost, CancelRequested
     """
-    attempt = _fenced(session, job_id, token, state="succeeded", error=None, progress=None, **_ended())
+    attempt = update_leased(session, job_id, token, state="succeeded", error=None, progress=None, **ended())
     record_state(session, job_id, "succeeded", attempt=attempt)
 
 
@@ -174,7 +166,7 @@ def fail(session: Session, job_id: str, token: str, error: Json) -> None:
     ------
     LeaseLost, CancelRequested
     """
-    attempt = _fenced(session, job_id, token, state="failed", error=error, **_ended())
+    attempt = update_leased(session, job_id, token, state="failed", error=error, **ended())
     record_state(session, job_id, "failed", attempt=attempt, error=error)
     refuse_checked_row(session, job_id, error)
 
@@ -186,11 +178,11 @@ def give_up_attempt(session: Session, job_id: str, token: str, error: Json, max_
     ------
     LeaseLost, CancelRequested
     """
-    attempt = _fenced(session, job_id, token, worker=Job.worker)
+    attempt = update_leased(session, job_id, token, worker=Job.worker)
     if attempt >= max_attempts:
         fail(session, job_id, token, error)
         return "failed"
-    _fenced(session, job_id, token, state="queued", queued_at=func.now(), **_unleased())
+    update_leased(session, job_id, token, state="queued", queued_at=func.now(), **unleased())
     record_state(session, job_id, "queued", attempt=attempt, reason=error["message"])
     return "queued"
 
@@ -202,7 +194,7 @@ def requeue(session: Session, job_id: str, token: str) -> None:
     ------
     LeaseLost, CancelRequested
     """
-    attempt = _fenced(session, job_id, token, state="queued", attempt=Job.attempt - 1, queued_at=func.now(), **_unleased())
+    attempt = update_leased(session, job_id, token, state="queued", attempt=Job.attempt - 1, queued_at=func.now(), **unleased())
     record_state(session, job_id, "queued", attempt=attempt, reason="The worker is shutting down.")
 
 
@@ -212,11 +204,11 @@ def request_cancel(session: Session, job: Job) -> str:
     row = session.execute(select(Job.state, Job.attempt).where(Job.id == job.id).with_for_update()).one()
     state = row.state
     if state == "queued":
-        _update(session, job.id, state="canceled", error=None, **_ended())
+        update_job(session, job.id, state="canceled", error=None, **ended())
         refuse_checked_row(session, job.id, CANCELED)
         state = "canceled"
     elif state == "running":
-        _update(session, job.id, state="canceling", canceling_at=func.now())
+        update_job(session, job.id, state="canceling", canceling_at=func.now())
         state = "canceling"
     if state != row.state:
         record_state(session, job.id, state, attempt=row.attempt)
@@ -235,8 +227,8 @@ def request_cancel_all(session: Session, job_ids: Sequence[str]) -> None:
     data_by_job: dict[str, Json] = {
         row.id: {"state": "canceled" if row.state == "queued" else "canceling", "attempt": row.attempt} for row in rows
     }
-    _update_all(session, queued, state="canceled", error=None, **_ended())
-    _update_all(session, running, state="canceling", canceling_at=func.now())
+    update_jobs(session, queued, state="canceled", error=None, **ended())
+    update_jobs(session, running, state="canceling", canceling_at=func.now())
     record_states(session, data_by_job)
     notify_all(session, list(data_by_job))
     session.expire_all()
@@ -252,7 +244,7 @@ def finish_cancel(session: Session, job_id: str, token: str) -> None:
     attempt = session.scalar(
         update(Job)
         .where(Job.id == job_id, Job.lease_token == token, Job.state == "canceling")
-        .values(state="canceled", **_ended())
+        .values(state="canceled", **ended())
         .returning(Job.attempt)
         .execution_options(synchronize_session=False)
     )
@@ -276,56 +268,19 @@ def release_expired(session: Session, max_attempts: int) -> list[str]:
     queued: list[str] = []
     for job_id, state, attempt in expired:
         if state == "canceling":
-            _update(session, job_id, state="canceled", **_ended())
+            update_job(session, job_id, state="canceled", **ended())
             record_state(session, job_id, "canceled", attempt=attempt)
             refuse_checked_row(session, job_id, CANCELED)
         elif attempt >= max_attempts:
-            _update(session, job_id, state="failed", error=WORKER_LOST, **_ended())
+            update_job(session, job_id, state="failed", error=WORKER_LOST, **ended())
             record_state(session, job_id, "failed", attempt=attempt, error=WORKER_LOST)
             refuse_checked_row(session, job_id, WORKER_LOST)
         else:
-            _update(session, job_id, state="queued", queued_at=func.now(), **_unleased())
+            update_job(session, job_id, state="queued", queued_at=func.now(), **unleased())
             record_state(session, job_id, "queued", attempt=attempt, reason="The worker stopped responding.")
             queued.append(job_id)
     return queued
 
 
-def _fenced(session: Session, job_id: str, token: str, **values: Any) -> int:
-    """Update a running job under its lease token; returns its attempt."""
-    attempt = session.scalar(
-        update(Job)
-        .where(Job.id == job_id, Job.lease_token == token, Job.state == "running")
-        .values(**values)
-        .returning(Job.attempt)
-        .execution_options(synchronize_session=False)
-    )
-    if attempt is not None:
-        return attempt
-    state = session.scalar(select(Job.state).where(Job.id == job_id, Job.lease_token == token))
-    raise CancelRequested(job_id) if state == "canceling" else LeaseLost(job_id)
-
-
 def _listed(stages: list[Json] | None) -> dict[str, Any]:
     return {} if not stages else {"stages": stages}
-
-
-def _update(session: Session, job_id: str, **values: Any) -> None:
-    session.execute(update(Job).where(Job.id == job_id).values(**values).execution_options(synchronize_session=False))
-
-
-def _update_all(session: Session, job_ids: Sequence[str], **values: Any) -> None:
-    session.execute(update(Job).where(Job.id.in_(job_ids)).values(**values).execution_options(synchronize_session=False))
-
-
-def _unleased() -> dict[str, Any]:
-    ran_seconds = Job.ran_seconds + func.extract("epoch", func.clock_timestamp() - Job.claimed_at)
-    return {"lease_token": None, "lease_expires_at": None, "worker": None, "progress": None, "stages": None, "ran_seconds": ran_seconds}
-
-
-def _ended() -> dict[str, Any]:
-    totals = {"stage_seconds": literal_column(STAGE_SECONDS, JSONB), "stage_usage": literal_column(STAGE_USAGE, JSONB)}
-    return {"lease_token": None, "lease_expires_at": None, "finished_at": func.clock_timestamp(), **totals}
-
-
-def _from_now(seconds: float) -> Any:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

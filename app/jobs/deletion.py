@@ -1,10 +1,10 @@
-"""Deletion of a job by its owner. `app.db.job_deletion` has the SQL, `app.db.retention` deletes jobs by age."""
+"""Deletion of a job by its owner. `app.db.deletion.job_deletion` has the SQL, `app.db.deletion.retention` deletes jobs by age."""
 
 from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from app.db.job_deletion import Referrer, delete_jobs, lock_jobs, lock_planning, referrer_of
+from app.db.deletion.job_deletion import Referrer, delete_jobs, lock_jobs, lock_planning, referrer_of
 from app.db.models import FINISHED_STATES
 from app.errors import Conflict
 from app.jobs.repository import JobRepository

@@ -14,8 +14,7 @@ from app.db.study_rows import ACCURACY, is_near_chance, library_labels
 from app.leaderboard.ranking import Interval, ranks
 from app.leaderboard.repository import LeaderboardRepository
 from iis_schemas.fields import Elements, ElementsView
-from iis_schemas.names import VISUAL_KINDS, ProtocolName
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import VISUAL_KINDS, ProtocolName, quantity_words
 from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView
 
 BEST_OF = "Each model is shown with the best of its jobs, which favours models with many jobs."

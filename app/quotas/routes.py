@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from app.api_keys.repository import ApiKeyRepository
-from app.db.retention import periods_of
+from app.db.deletion.retention import periods_of
 from app.http.auth import OwnerDep
 from app.http.caching import respond
 from app.http.dependencies import SessionDep, SettingsDep

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from app.db.retention import PERIODS, overrides_of, periods_of, set_overrides
+from app.db.deletion.retention import PERIODS, overrides_of, periods_of, set_overrides
 from app.operator_session import operator_session
 from app.quotas.repository import all_owners
 from app.settings import get_settings

@@ -1,4 +1,4 @@
-"""All SQL of an owner's share links. `app.http.share_access` reads them by their tokens, `app.db.retention` deletes expired ones."""
+"""All SQL of share links. Requests find them by their tokens; `app.db.deletion.retention` deletes expired ones."""
 
 from __future__ import annotations
 

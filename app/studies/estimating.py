@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.db.lists.image_counts import element_count, image_count
 from app.db.models import Dataset, Job, JobEvent, Json, Model
 from app.studies.planning import Plan
-from iis_schemas.studies.views import EstimateView
+from iis_schemas.studies.estimates import EstimateView
 
 MEASURED_JOBS = 200  # the latest ones
 BYTES_PER_FEATURE = 4

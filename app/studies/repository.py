@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
-from app.db.job_deletion import lock_planning
+from app.db.deletion.job_deletion import lock_planning
 from app.db.lists.listing import by_name
 from app.db.models import FINISHED_STATES, Dataset, Job, Json, Model, Study, StudyCell
 from app.db.repository import OwnedRepository

@@ -22,8 +22,9 @@ from app.studies.tables import read_cells, read_table, to_csv
 from app.studies.views import view_of
 from app.webhooks.service import named_webhook
 from iis_schemas.descriptions import DescriptionUpdate
+from iis_schemas.studies.estimates import EstimateView
 from iis_schemas.studies.requests import StudyCreate, StudyEstimateCreate, StudyExtend
-from iis_schemas.studies.views import CSV_EXAMPLE, CellView, EstimateView, StudyView, TableView
+from iis_schemas.studies.views import CSV_EXAMPLE, CellView, StudyView, TableView
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE}}}

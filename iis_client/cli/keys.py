@@ -11,9 +11,9 @@ from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_show, resource_group
 from iis_client.cli.inputs.references import KeyArgument
 from iis_client.cli.output.api_keys import key_table, quota_view
+from iis_client.cli.output.secrets_shown_once import show_secret
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, OutputForm, OutputOption
-from iis_client.errors import IISError
 
 if TYPE_CHECKING:
     from iis_schemas.api_keys import ApiKeyCreated
@@ -87,11 +87,5 @@ def quotas(as_json: JsonOption = False, output: OutputOption = OutputForm.table)
 
 
 def _show_secret(made: ApiKeyCreated, as_json: bool) -> None:
-    terminal = Terminal()
-    if made.secret is None:  # the connection was lost after the service had created it
-        raise IISError(f"The response with the secret of {made.id} was lost; get a new secret with: iis keys rotate {made.id}")
-    if as_json:
-        terminal.json(made)
-        return
-    terminal.note(f"Key {made.id} ({made.name}) has the scopes {', '.join(made.scopes)}. Store its secret; it is shown only once:")
-    terminal.show(made.secret)
+    note = f"Key {made.id} ({made.name}) has the scopes {', '.join(made.scopes)}. Store its secret; it is shown only once:"
+    show_secret(made, note, mend=f"get a new secret with: iis keys rotate {made.id}", as_json=as_json)

@@ -13,7 +13,7 @@ from iis_client.cli.output.numbers import format_interval, format_score
 from iis_client.cli.output.studies import failure_lines
 from iis_client.cli.output.terminal import Terminal
 from iis_client.errors import ConfigurationError
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import quantity_words
 
 if TYPE_CHECKING:
     from pathlib import Path

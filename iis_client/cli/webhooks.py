@@ -12,9 +12,9 @@ from iis_client.cli.connection import connect
 from iis_client.cli.groups import add_delete, add_show, resource_group
 from iis_client.cli.inputs.references import complete
 from iis_client.cli.output.resources import webhook_table
+from iis_client.cli.output.secrets_shown_once import show_secret
 from iis_client.cli.output.terminal import Terminal
 from iis_client.cli.settings.options import JsonOption, LimitOption, OutputForm, OutputOption
-from iis_client.errors import IISError
 
 if TYPE_CHECKING:
     from iis_schemas.names import EventType
@@ -38,16 +38,10 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a webhook and print its secret, which is shown only once."""
-    terminal = Terminal()
     with connect() as client:
         made = client.create_webhook(url, events=cast("list[EventType] | None", event), description=description)
-    if made.secret is None:  # the connection was lost after the service had created it
-        raise IISError(f"The response with the secret of {made.id} was lost; delete it with: iis webhooks delete {made.id}")
-    if as_json:
-        terminal.json(made)
-        return
-    terminal.note(f"Webhook {made.id} is created. Store its secret, which signs the messages; it is shown only once:")
-    terminal.show(made.secret)
+    note = f"Webhook {made.id} is created. Store its secret, which signs the messages; it is shown only once:"
+    show_secret(made, note, mend=f"delete it with: iis webhooks delete {made.id}", as_json=as_json)
 
 
 @app.command()
@@ -59,16 +53,10 @@ def rotate(
     as_json: JsonOption = False,
 ) -> None:
     """Replace the secret of a webhook and print the new one; for 24 hours the previous one signs too."""
-    terminal = Terminal()
     with connect() as client:
         rotated = client.rotate_webhook_secret(client.find_id("webhook", webhook))
-    if rotated.secret is None:  # the connection was lost after the service had rotated it
-        raise IISError(f"The response with the secret of {rotated.id} was lost; rotate it again with: iis webhooks rotate {rotated.id}")
-    if as_json:
-        terminal.json(rotated)
-        return
-    terminal.note(f"Webhook {rotated.id} has a new secret, which is shown only once; the previous one signs too for 24 hours:")
-    terminal.show(rotated.secret)
+    note = f"Webhook {rotated.id} has a new secret, which is shown only once; the previous one signs too for 24 hours:"
+    show_secret(rotated, note, mend=f"rotate it again with: iis webhooks rotate {rotated.id}", as_json=as_json)
 
 
 add_show(app, "webhook", "webhook", lambda client, webhook: client.webhook(webhook))

@@ -20,9 +20,10 @@ from iis_schemas.jobs.libraries import LibraryChoice
 from iis_schemas.models import ModelView
 from iis_schemas.names import ActivationsName, ProtocolName, StudyFigure
 from iis_schemas.studies.analyses import AnalysisView
+from iis_schemas.studies.estimates import EstimateView
 from iis_schemas.studies.leaderboard import LeaderboardView
 from iis_schemas.studies.requests import ModelEntry, StudyCreate, StudyEstimateCreate, StudyExtend
-from iis_schemas.studies.views import CellView, EstimateView, StudyView, TableRow, TableView
+from iis_schemas.studies.views import CellView, StudyView, TableRow, TableView
 from iis_schemas.webhooks import WebhookView
 
 PATH = "/v1/studies"

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from iis_schemas.fields import ElementsView
-from iis_schemas.names import LibraryKind, ProtocolName, QuantityName, VerdictCode
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import LibraryKind, ProtocolName, QuantityName, VerdictCode, quantity_words
 from iis_schemas.results.curves import POINT_EXAMPLE, PointView
 from iis_schemas.stored import StoredModel
 

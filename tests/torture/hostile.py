@@ -23,9 +23,10 @@ from torture import hostile_archives, hostile_checkpoints, hostile_graphs, hosti
 from torture.hostile_samples import BATCH, DATASET, EITHER, HANDLED, KILLED, REFUSED, Sample, Samples
 from torture.promises import Promise
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, StageRefused
-from worker.sandbox.process import ChildProcess, Stop, Watch
+from worker.sandbox.process import ChildProcess
 from worker.sandbox.resource_limits import LimitExceeded, ResourceLimits
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.watch import Stop, Watch
 
 MEMORY_BYTES = 4 << 30
 DISK_BYTES = 8 << 30

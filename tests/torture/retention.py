@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import func, select, text, update
 
+from app.db.deletion.retention import set_overrides
 from app.db.models import Base, Job, Owner
-from app.db.retention import set_overrides
 from support.rows import Rows
 from torture.promises import Promise
 from torture.stack import Stack

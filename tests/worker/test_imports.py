@@ -15,6 +15,7 @@ SHARED_MODULES = {
     "query_queue",
     "queue",
     "secret_files",
+    "setting_sources",
     "settings",
     "traces",
     "worker_queries",

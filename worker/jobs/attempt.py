@@ -25,42 +25,20 @@ from iis_engine.progress import no_progress
 from worker.jobs.access import resolve_server_path
 from worker.jobs.artifacts import OwnersArtifacts, safe_name
 from worker.jobs.outputs import warnings_of
-from worker.jobs.progress.stage_list import StageId, StageList
+from worker.jobs.progress.stage_list import StageList
 from worker.jobs.progress.throttle import ProgressThrottle
+from worker.jobs.stage_workspace import StageWorkspace, part_field
 from worker.metrics import STAGE_SECONDS
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import DeadlinePassed, Interrupted
-from worker.sandbox.process import Stop, Watch
 from worker.sandbox.scratch_folders import workspace_name
 from worker.sandbox.trees import remove_tree
+from worker.sandbox.watch import Stop, Watch
 
 DATABASE_PAUSE_SECONDS = 0.5
 
 Value = TypeVar("Value")
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class StageWorkspace:
-    """The folder that stages read and write, and the data set that they work on.
-
-    Attributes
-    ----------
-    of_library : whether only the concept library is cut from this data set; events of its stages then carry the data set's id
-    """
-
-    folder: Path
-    dataset: Dataset | None
-    of_library: bool = False
-
-    @property
-    def event_fields(self) -> dict[str, str]:
-        """Fields that events of its stages carry in addition to the stage."""
-        return {"dataset": self.dataset.id} if self.of_library and self.dataset is not None else {}
-
-    def stage_id(self, stage: str, part: str | None = None) -> StageId:
-        """The identity of one of its stages in the job's list of stages."""
-        return stage, part, self.event_fields.get("dataset")
 
 
 @dataclass(frozen=True)
@@ -301,8 +279,3 @@ class Attempt(AbstractContextManager["Attempt"]):
     def _transaction(self, action: Callable[[Session], Value]) -> Value:
         with self.runtime.sessions.begin() as session:
             return action(session)
-
-
-def part_field(part: str | None) -> dict[str, str]:
-    """The field of an event that names one of several runs of a stage; empty where there is only one run."""
-    return {} if part is None else {"part": part}

@@ -18,7 +18,8 @@ from iis_engine.vocabularies.phrases import Phrase, phrases_digest
 from iis_engine.vocabularies.shipped import shipped
 from worker.jobs.access import copy_s3_dataset
 from worker.jobs.artifacts import artifact_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
+from worker.jobs.stage_workspace import StageWorkspace
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import READING, VOCABULARY
 from worker.stages.specs import DatasetRequest, ModelRequest

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.db import tasks, transitions
 from app.db.session import SessionFactory
 from app.settings import Settings
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 OUTAGE_SECONDS = 90.0  # time without the database that a running job survives
 

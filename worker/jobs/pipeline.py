@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 from app.db.models import Json
 from app.storage import ArtifactMissing
 from worker.jobs.artifacts import StoredFile, output_key
-from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.attempt import Attempt
 from worker.jobs.shard_storage import ShardStorage
 from worker.jobs.sharing.division import SHORTEST_TASK, DivisibleStage, Division
 from worker.jobs.sharing.seed_tasks import SHORTEST, SeedTasks, is_long, parts_key
 from worker.jobs.sharing.stage_sharing import SharedStages
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace, part_field
 from worker.metrics import STAGES_REUSED
 from worker.sandbox.trees import remove_tree
 

@@ -9,10 +9,10 @@ from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import transitions
+from app.db.job_rows import CancelRequested, LeaseLost
 from app.db.models import Json
 from app.db.scheduling import next_queued_job
 from app.db.session import is_outage
-from app.db.transitions import CancelRequested, LeaseLost
 from app.queue import wake_worker
 from app.storage import StorageUnavailable
 from app.traces import mark_failed, span
@@ -26,8 +26,8 @@ from worker.jobs.validation import run_check_concept_set, run_check_dataset, run
 from worker.metrics import JOBS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
-from worker.sandbox.process import Stop
 from worker.sandbox.resource_limits import LimitExceeded
+from worker.sandbox.watch import Stop
 
 KINDS: dict[str, Callable[[Attempt], None]] = {
     "score": run_score,

@@ -14,7 +14,7 @@ from app.db.models import ConceptLibrary, Dataset, Json, Model
 from iis_engine.protocols import CONTROL_SEEDS
 from worker.jobs.access import is_downloaded
 from worker.jobs.artifacts import stage_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.feature_keys import data_of, features_key
 from worker.jobs.inputs import Sources, fetch_vocabulary
 from worker.jobs.layer_sweep import with_awaited_layers
@@ -24,6 +24,7 @@ from worker.jobs.progress.expected import list_stages
 from worker.jobs.results import FittedLibrary, StoredPredictors, add_library, add_results
 from worker.jobs.score_request import ScoreRequest
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace
 from worker.sandbox.outcomes import StageRefused
 from worker.stages.files import (
     CLASSES,

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from app.db.models import Json
 from app.storage import StorageUnavailable, drop_unreferenced
 from worker.jobs.artifacts import StoredFile, shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.attempt import Attempt
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace, part_field
 from worker.stages.files import epoch_of
 
 log = structlog.get_logger(__name__)

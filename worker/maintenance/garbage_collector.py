@@ -1,4 +1,4 @@
-"""Schedule of retention and garbage collection. `app.db.retention` and `app.storage.garbage_collection` decide what is deleted."""
+"""Schedule of retention and garbage collection. `app.db.deletion.retention` and `app.storage.garbage_collection` decide what is deleted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 import structlog
 from sqlalchemy.orm import Session
 
-from app.db.retention import expire
+from app.db.deletion.retention import expire
 from app.storage.garbage_collection import drop_unknown_files, drop_unreferenced_content, drop_unused_artifacts
 from app.storage.store import CONTENT_PREFIXES
 from app.storage.upload_expiry import ABANDONED_WRITE_SECONDS, drop_unused_uploads

@@ -15,8 +15,9 @@ from app.db.models import Json
 from worker.jobs.artifacts import OwnersArtifacts
 from worker.queries.file_cache import FileCache
 from worker.runtime import Runtime
-from worker.sandbox.process import ChildProcess, Stop, Watch
+from worker.sandbox.process import ChildProcess
 from worker.sandbox.scratch_folders import LockedFolder
+from worker.sandbox.watch import Stop, Watch
 
 WARM_PROCESSES = 4  # one an owner, since starting a process takes seconds
 PROCESS_FOLDER = ".process"

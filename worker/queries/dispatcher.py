@@ -7,7 +7,7 @@ from worker.queries.context import Query, QueryContext
 from worker.queries.job_queries import JobQueries
 from worker.queries.study_queries import StudyQueries
 from worker.runtime import Runtime
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 
 class QueryDispatcher:

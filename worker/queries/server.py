@@ -25,8 +25,8 @@ from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.turns import QueryTurns, requeue
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
-from worker.sandbox.process import Stop
 from worker.sandbox.resource_limits import LimitExceeded
+from worker.sandbox.watch import Stop
 
 QUERIES_AT_ONCE = WARM_PROCESSES  # each of another owner, in a process of its own
 POLL_SECONDS = 1

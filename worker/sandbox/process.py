@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import queue
 import signal
@@ -13,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -23,12 +21,13 @@ from worker.sandbox.confinement import Grant, Protections
 from worker.sandbox.downloads import DOWNLOADS, hold
 from worker.sandbox.environment import DNS_PORT, HTTPS_PORT, proxy_ports, scrubbed_environment
 from worker.sandbox.messages import JsonObject
-from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused
+from worker.sandbox.outcomes import ChildLost, DeadlinePassed, StageRefused
 from worker.sandbox.pipes import new_reply_queue, read_replies, read_stderr
-from worker.sandbox.resource_limits import ResourceLimits, ResourceMonitor
+from worker.sandbox.resource_limits import ResourceMonitor
 from worker.sandbox.scratch_folders import LockedFolder
 from worker.sandbox.trees import remove_tree
 from worker.sandbox.usage import ComputeUsage
+from worker.sandbox.watch import Watch
 
 START_TIMEOUT_SECONDS = 120
 POLL_SECONDS = 0.25
@@ -38,36 +37,6 @@ MESSAGE_CHARACTERS = 4000
 LONGEST_SECONDS = 365 * 24 * 3600  # for a job without a deadline
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class Stop:
-    """A request to stop the job, set by another thread; the first reason is kept."""
-
-    event: threading.Event = field(default_factory=threading.Event)
-    reason: str | None = None  # lease_lost, canceling or shutdown
-    abandon_at: float = math.inf  # time.monotonic() at which the job is dropped unless its lease is renewed before
-
-    def set(self, reason: str) -> None:
-        if not self.event.is_set():
-            self.reason = reason
-            self.event.set()
-
-    def check(self) -> None:
-        """Raise `Interrupted` when the job must stop."""
-        if time.monotonic() > self.abandon_at:
-            self.set("lease_lost")
-        if self.event.is_set():
-            raise Interrupted(self.reason)
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Stop request, deadline and resource limits of one job while its stages run."""
-
-    stop: Stop
-    deadline: float  # time.monotonic()
-    limits: ResourceLimits
 
 
 class ChildProcess:

@@ -62,7 +62,7 @@ class Job(Described, Base):
             *("ix_jobs_queued_wants", "owner_id", text(JOB_WANTS), text(IS_NO_VALIDATION), "queued_at", "id"),
             postgresql_where=text(QUEUED),
         ),
-        # Retention (app.db.retention), and the jobs that explain a job (app.db.job_deletion).
+        # Retention (app.db.deletion.retention), and the jobs that explain a job (app.db.deletion.job_deletion).
         Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_jobs_explained", text("(spec ->> 'job'::text)"), postgresql_where=text("kind = 'explain'")),
         # Read by the sweeper every few seconds.

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from iis_client.cli.output.numbers import format_interval
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.studies.analyses import AgreementView, AnalysisView

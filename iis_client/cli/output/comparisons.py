@@ -11,7 +11,7 @@ from iis_client.cli.output.fields import flat_fields
 from iis_client.cli.output.jobs import VERDICT_WORDS
 from iis_client.cli.output.listing import Heading, Listing, short_ids
 from iis_client.cli.output.numbers import format_interval
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.jobs.views import ScoreJobView

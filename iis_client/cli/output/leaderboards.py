@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from iis_client.cli.output.listing import Heading, Listing
 from iis_client.cli.output.numbers import format_interval, format_score
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.studies.leaderboard import BoardView, EntryView, LeaderboardView

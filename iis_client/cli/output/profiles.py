@@ -13,7 +13,7 @@ from rich.text import Text
 from iis_client.cli.output.concepts import concept_name
 from iis_client.cli.output.explanations import OPPOSITE
 from iis_client.cli.output.listing import Heading, Listing
-from iis_schemas.quantities import quantity_words
+from iis_schemas.names import quantity_words
 
 if TYPE_CHECKING:
     from iis_schemas.explanations.predictors import CarryingConcept, PredictionView, PredictorView

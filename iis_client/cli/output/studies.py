@@ -9,7 +9,8 @@ from iis_client.cli.output.job_counts import progress_summary
 from iis_client.cli.output.listing import Heading, Listing, minute
 
 if TYPE_CHECKING:
-    from iis_schemas.studies.views import CellView, EstimateView, StudyView
+    from iis_schemas.studies.estimates import EstimateView
+    from iis_schemas.studies.views import CellView, StudyView
 
 MAX_FAILURES_LISTED = 5
 SHOW_MINUTES_FROM_SECONDS = 120

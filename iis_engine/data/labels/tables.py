@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from iis_engine.errors import DataError, first_line, first_names
+
+if TYPE_CHECKING:
+    import pyarrow.parquet
 
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"))
 ROWS_MAX = 5_000_000
@@ -69,6 +73,19 @@ def read_table(path: Path) -> Table:
     raise DataError(f"{path.name} is not a table; send {', '.join(sorted(TABLE_SUFFIXES))}.", code="table_invalid")
 
 
+@contextmanager
+def _opened_parquet(path: Path) -> Generator[pyarrow.parquet.ParquetFile]:
+    """Open a Parquet file; what fails while it is read is a `DataError`."""
+    import pyarrow.lib
+    import pyarrow.parquet
+
+    try:
+        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
+            yield file
+    except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
+        raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
+
+
 def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a Parquet file with the named columns, a batch in memory at a time.
 
@@ -77,15 +94,9 @@ def parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     DataError
         For a damaged file.
     """
-    import pyarrow.lib
-    import pyarrow.parquet
-
-    try:
-        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
-            for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-                yield from cast("list[dict[str, Any]]", batch.to_pylist())
-    except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
-        raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
+    with _opened_parquet(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+            yield from cast("list[dict[str, Any]]", batch.to_pylist())
 
 
 def parquet_columns(path: Path) -> dict[str, Any]:
@@ -96,16 +107,10 @@ def parquet_columns(path: Path) -> dict[str, Any]:
     DataError
         For a damaged file, or one above the limits.
     """
-    import pyarrow.lib
-    import pyarrow.parquet
-
-    try:
-        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
-            _require_size(path.name, file.metadata.num_rows, file.metadata.num_columns)
-            schema = file.schema_arrow
-            return {name: schema.field(index).type for index, name in enumerate(schema.names)}
-    except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
-        raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
+    with _opened_parquet(path) as file:
+        _require_size(path.name, file.metadata.num_rows, file.metadata.num_columns)
+        schema = file.schema_arrow
+        return {name: schema.field(index).type for index, name in enumerate(schema.names)}
 
 
 def parquet_metadata(path: Path) -> dict[bytes, bytes]:
@@ -116,14 +121,8 @@ def parquet_metadata(path: Path) -> dict[bytes, bytes]:
     DataError
         For a damaged file.
     """
-    import pyarrow.lib
-    import pyarrow.parquet
-
-    try:
-        with path.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:  # errors quote a path
-            return dict(cast("dict[bytes, bytes] | None", file.schema_arrow.metadata) or {})
-    except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
-        raise DataError(f"{path.name} is not a readable parquet table ({first_line(error)}).", code="table_invalid") from error
+    with _opened_parquet(path) as file:
+        return dict(cast("dict[bytes, bytes] | None", file.schema_arrow.metadata) or {})
 
 
 def _read_parquet(path: Path) -> Table:

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from redis import Redis
 from sqlalchemy import select, update
 
-from app.db.expiry import expire_posted_images
+from app.db.deletion.expiry import expire_posted_images
 from app.db.models import IdempotencyRecord, PostedImage
 from app.db.session import SessionFactory
 from app.explanations.service import keep_image

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
-from app.db.expiry import expire_idempotency_records
+from app.db.deletion.expiry import expire_idempotency_records
 from app.db.models import Dataset, IdempotencyRecord, Job
 from app.db.session import SessionFactory
 from app.settings import Settings

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
+from app.db.deletion.retention import Expired, expire, set_overrides
 from app.db.models import ApiKey, ConceptSet, ConceptSetVersion, Dataset, Job, JobEvent, Model, Share, Study
-from app.db.retention import Expired, expire, set_overrides
 from app.db.session import SessionFactory
 from app.retention.__main__ import main as operate
 from app.settings import Settings

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, text, update
 
-from app.db.expiry import expire_webhook_deliveries
+from app.db.deletion.expiry import expire_webhook_deliveries
 from app.db.ids import new_id
 from app.db.models import Base, Job, Webhook, WebhookDelivery
 from app.db.session import SessionFactory

@@ -15,7 +15,7 @@ from worker.jobs.artifacts import artifact_key, shard_key
 from worker.jobs.attempt import Attempt
 from worker.jobs.sharing.division import DivisibleStage, Division
 from worker.sandbox.outcomes import StageRefused
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 if TYPE_CHECKING:
     from support.worker_service import Service

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from app.db import tasks, transitions
 from app.db.models import Job, JobTask, StageArtifact
 from worker.jobs.artifacts import shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.sharing.helping import help_running_job
+from worker.jobs.stage_workspace import StageWorkspace
 
 if TYPE_CHECKING:
     from support.worker_service import Service

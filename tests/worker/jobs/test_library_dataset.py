@@ -12,7 +12,7 @@ from app.db.models import Concept, ConceptLibrary, Predictor, Result, StageArtif
 from support.squares import squares_zip
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 if TYPE_CHECKING:
     from support.worker_service import Service

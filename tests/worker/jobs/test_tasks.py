@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.db import task_progress, tasks, transitions
-from app.db.job_deletion import delete_jobs
+from app.db.deletion.job_deletion import delete_jobs
+from app.db.job_rows import LeaseLost
 from app.db.models import Job, JobTask, Worker
 from app.db.tasks import ClaimedTask
-from app.db.transitions import LeaseLost
 from worker.jobs.runner import run_queued_jobs
 from worker.jobs.sharing.division import PlannedShard, group_shards, read_plan
 from worker.sandbox.outcomes import ChildLost

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.db import transitions
+from app.db.job_rows import CancelRequested, LeaseLost
 from app.db.models import IdempotencyRecord, Job
-from app.db.transitions import CancelRequested, LeaseLost
 from app.settings import Settings
 from worker.maintenance.garbage_collector import GarbageCollector
 from worker.maintenance.periodic import Periodic

@@ -26,7 +26,7 @@ from worker.queries.dataset_cache import DatasetNotReady
 from worker.queries.dispatcher import QueryDispatcher
 from worker.queries.server import QueryServer
 from worker.sandbox.outcomes import DeadlinePassed
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 if TYPE_CHECKING:
     from support.servers import ServerProcess

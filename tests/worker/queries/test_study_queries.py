@@ -19,7 +19,7 @@ from worker.jobs.results import add_results
 from worker.queries.context import Query
 from worker.queries.dispatcher import QueryDispatcher
 from worker.sandbox.outcomes import StageRefused
-from worker.sandbox.process import Stop
+from worker.sandbox.watch import Stop
 
 if TYPE_CHECKING:
     from support.worker_service import Service

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from app.db.lists.image_counts import image_count
 from app.db.models import Dataset, Job, Json
 from worker.jobs.artifacts import output_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.progress.stage_list import ListedStage, StageList
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace
 
 RECENT_JOBS = 50
 SIMILAR_SIZE = 10.0  # largest ratio of sizes at which a rate is taken for measured

@@ -17,16 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import task_progress, tasks, transitions
+from app.db.job_rows import LeaseLost
 from app.db.models import Json
 from app.db.scheduling import WorkerKind
 from app.db.task_progress import TaskCounts
 from app.db.tasks import ClaimedTask
-from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from iis_engine.progress import no_progress
 from worker.jobs.artifacts import artifact_key, output_key
-from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.attempt import Attempt
 from worker.jobs.progress.throttle import ProgressThrottle
+from worker.jobs.stage_workspace import StageWorkspace, part_field
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.sandbox.outcomes import ChildLost, StageRefused
 from worker.stages.files import READING

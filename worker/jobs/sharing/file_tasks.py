@@ -11,8 +11,9 @@ from app.db import tasks
 from app.db.models import Json
 from app.db.tasks import ClaimedTask
 from app.storage import ArtifactMissing
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.outputs import warnings_of
+from worker.jobs.stage_workspace import StageWorkspace
 
 
 def fetch_inputs(attempt: Attempt, inputs: Mapping[str, str], workspace: StageWorkspace) -> None:

@@ -11,15 +11,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import tasks
+from app.db.job_rows import LeaseLost
 from app.db.models import Json
 from app.db.scheduling import next_queued_job
 from app.db.session import is_outage
 from app.db.tasks import ClaimedTask
-from app.db.transitions import LeaseLost
 from app.storage import ArtifactMissing, StorageUnavailable
 from app.traces import span
 from worker.jobs.artifacts import shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace, part_field
+from worker.jobs.attempt import Attempt
 from worker.jobs.explain import explain_sources
 from worker.jobs.finetune import training_pipeline
 from worker.jobs.inputs import Sources
@@ -28,6 +28,7 @@ from worker.jobs.pipeline import Pipeline
 from worker.jobs.progress.throttle import ProgressThrottle
 from worker.jobs.sharing.division import finish_task
 from worker.jobs.sharing.file_tasks import compute_file_task, fetch_inputs
+from worker.jobs.stage_workspace import StageWorkspace, part_field
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.runtime import Runtime
 from worker.sandbox.outcomes import ChildLost, DeadlinePassed, Interrupted, StageRefused

@@ -16,16 +16,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import tasks, transitions
+from app.db.job_rows import LeaseLost
 from app.db.models import Json
 from app.db.task_progress import ENDED, TaskState, task_states
 from app.db.tasks import ClaimedTask
-from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from worker.jobs.artifacts import artifact_key, output_key, shard_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.sharing.division import SHORTEST_TASK
 from worker.jobs.sharing.file_tasks import compute_file_task
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 from worker.stages.files import CHOICE, FEATURES, MATCHED_LIBRARIES, seed_file
 

@@ -14,15 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.db import tasks, transitions
+from app.db.job_rows import LeaseLost
 from app.db.models import JobEvent, Json
 from app.db.task_progress import ENDED, TaskState, task_states
 from app.db.tasks import ClaimedTask
-from app.db.transitions import LeaseLost
 from app.queue import wake_workers
 from worker.jobs.artifacts import artifact_key
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.progress.stage_list import StageId
 from worker.jobs.stage import Stage
+from worker.jobs.stage_workspace import StageWorkspace
 from worker.metrics import TASK_SECONDS, TASKS_ENDED
 
 WAIT_SECONDS = 0.5  # between looks at tasks of other workers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iis_client.cli.output.studies import estimate_lines, failure_lines
-from iis_schemas.studies.views import ESTIMATE_EXAMPLE, CellView, EstimateView
+from iis_schemas.studies.estimates import ESTIMATE_EXAMPLE, EstimateView
+from iis_schemas.studies.views import CellView
 
 CELL = {
     **{"number": 0, "job": "job_1", "model": "mdl_1", "label": "a", "dataset": "dst_1", "dataset_name": "digits", "library": "cluster"},

@@ -9,10 +9,11 @@ from sqlalchemy import select, update
 
 from app.db import transitions
 from app.db.models import Job
-from worker.jobs.attempt import Attempt, StageWorkspace
+from worker.jobs.attempt import Attempt
 from worker.jobs.progress.expected import list_stages
 from worker.jobs.stage import Stage
-from worker.sandbox.process import Stop
+from worker.jobs.stage_workspace import StageWorkspace
+from worker.sandbox.watch import Stop
 
 if TYPE_CHECKING:
     from support.worker_service import Service

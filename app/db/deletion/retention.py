@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from app.db.job_deletion import delete_jobs, is_needed, lock_jobs, lock_planning
+from app.db.deletion.job_deletion import delete_jobs, is_needed, lock_jobs, lock_planning
 from app.db.models import (
     INTERNAL_JOB_KINDS,
     ApiKey,

@@ -1,0 +1,1 @@
+"""Deletion of rows: finished jobs, expired rows, rows beyond their retention."""
